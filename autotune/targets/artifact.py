@@ -1,0 +1,63 @@
+"""What a generator hands on: a kernel's object code and all that is needed to call it.
+
+The object is freestanding: it refers to no symbol outside itself. Its entry has the C signature
+``void entry(void **arguments)``, where ``arguments`` holds, in this order, one pointer per parameter (inputs in the
+order of the operator, then the output), the pointer to the workspace (``workspace_bytes``, 64-byte aligned; null when
+0) and the pointer to the runtime table (null for a kernel without parallel loops). The runtime table is
+``{void (*parallel)(void (*body)(void *), void *data, unsigned threads, unsigned flags), int64 threads}``; its first
+entry has the signature of libgomp's ``GOMP_parallel``.
+
+Constant parameters are passed in their packed layout (``Layout.pack``), all others as plain C-contiguous arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from autotune.schedules.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One array that a kernel takes: ``role`` is ``input``, ``constant`` (packed ahead of time) or ``output``."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    role: str
+    layout: Layout | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name, "shape": list(self.shape), "dtype": self.dtype, "role": self.role,
+            "layout": self.layout.to_json() if self.layout else None,
+        }  # fmt: skip
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Parameter:
+        layout = Layout.from_json(data["layout"]) if data["layout"] is not None else None
+        return Parameter(data["name"], tuple(data["shape"]), data["dtype"], data["role"], layout)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelObject:
+    """A relocatable object (ELF), its entry's name and its parameters."""
+
+    code: bytes
+    entry: str
+    parameters: tuple[Parameter, ...]
+    workspace_bytes: int
+    threads: int = 1
+
+    def header(self) -> dict[str, Any]:
+        """All but the code, as JSON; ``from_header`` reads it back."""
+        return {
+            "entry": self.entry, "parameters": [p.to_json() for p in self.parameters],
+            "workspace_bytes": self.workspace_bytes, "threads": self.threads,
+        }  # fmt: skip
+
+    @staticmethod
+    def from_header(header: dict[str, Any], code: bytes) -> KernelObject:
+        parameters = tuple(Parameter.from_json(p) for p in header["parameters"])
+        return KernelObject(code, header["entry"], parameters, header["workspace_bytes"], header["threads"])
