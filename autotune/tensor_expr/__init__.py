@@ -1,0 +1,31 @@
+"""Tensor expressions: what an operator computes, and nothing of how."""
+
+from autotune.tensor_expr.expr import Axis, Expr, all_of, call, cast, select
+from autotune.tensor_expr.tensor import Tensor, compute, graph, max, min, placeholder, reduce_axis, sum
+from autotune.tensor_expr.workload import Workload
+
+
+def sqrt(a: Expr) -> Expr:
+    """Square root."""
+    return call("sqrt", a)
+
+
+def absolute(a: Expr) -> Expr:
+    """Absolute value."""
+    return call("abs", a)
+
+
+def floor(a: Expr) -> Expr:
+    """The largest whole number not above the value."""
+    return call("floor", a)
+
+
+def exp(a: Expr) -> Expr:
+    """The exponential."""
+    return call("exp", a)
+
+
+__all__ = [
+    "Axis", "Expr", "Tensor", "Workload", "absolute", "all_of", "call", "cast", "compute", "exp", "floor", "graph", "max", "min",
+    "placeholder", "reduce_axis", "select", "sqrt", "sum",
+]  # fmt: skip

@@ -1,0 +1,389 @@
+"""Scalar expressions.
+
+An expression is an immutable DAG of the nodes below. ``+ - * / // %`` and comparisons build nodes, with Python numbers
+taking the dtype of the other operand; ``//`` and ``%`` round towards minus infinity as in Python. ``==`` builds a node
+too: structural equality is ``autotune.tensor_expr.canonical``'s business, and hashing is by identity.
+
+================  ====================================================================================
+node              value
+================  ====================================================================================
+Const             a number
+Var               a variable: a loop's counter, or an axis of a tensor expression (``Axis``)
+Binary            ``add sub mul div floordiv mod min max and or`` of two expressions of one dtype
+Compare           ``lt le gt ge eq ne``, a bool
+Not               logical negation
+Select            ``a`` where the condition holds, else ``b``; the operand not chosen is not evaluated
+Cast              conversion to another dtype, as a C cast
+Call              a math intrinsic (``INTRINSICS``)
+Read              an element of a tensor (before lowering)
+Load              an element of a buffer (after lowering)
+Reduce            a reduction of a body over reduction axes; only as the root of a compute's body
+================  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+from autotune.errors import UsageError
+from autotune.tensor_expr import dtypes
+
+if TYPE_CHECKING:
+    from autotune.tensor_expr.tensor import Tensor
+
+ExprLike = Union["Expr", int, float, bool]
+
+ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
+    "floordiv": np.floor_divide, "mod": np.mod, "min": np.minimum, "max": np.maximum,
+    "and": np.logical_and, "or": np.logical_or,
+}  # fmt: skip
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+    "eq": np.equal, "ne": np.not_equal,
+}  # fmt: skip
+INTRINSICS: dict[str, Callable[[Any], Any]] = {"sqrt": np.sqrt, "abs": np.abs, "floor": np.floor, "exp": np.exp}
+COMMUTATIVE = frozenset({"add", "mul", "min", "max", "and", "or"})
+REDUCERS = {"sum": "add", "max": "max", "min": "min"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expr:
+    """The base of all nodes; ``dtype`` is the value's type."""
+
+    dtype: str
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        """The operands, in order."""
+        return ()
+
+    def with_children(self, children: Sequence[Expr]) -> Expr:
+        """This node over other operands."""
+        return self
+
+    def __add__(self, other: ExprLike) -> Expr:
+        return binary("add", self, other)
+
+    def __radd__(self, other: ExprLike) -> Expr:
+        return binary("add", other, self)
+
+    def __sub__(self, other: ExprLike) -> Expr:
+        return binary("sub", self, other)
+
+    def __rsub__(self, other: ExprLike) -> Expr:
+        return binary("sub", other, self)
+
+    def __mul__(self, other: ExprLike) -> Expr:
+        return binary("mul", self, other)
+
+    def __rmul__(self, other: ExprLike) -> Expr:
+        return binary("mul", other, self)
+
+    def __truediv__(self, other: ExprLike) -> Expr:
+        return binary("div", self, other)
+
+    def __rtruediv__(self, other: ExprLike) -> Expr:
+        return binary("div", other, self)
+
+    def __floordiv__(self, other: ExprLike) -> Expr:
+        return binary("floordiv", self, other)
+
+    def __rfloordiv__(self, other: ExprLike) -> Expr:
+        return binary("floordiv", other, self)
+
+    def __mod__(self, other: ExprLike) -> Expr:
+        return binary("mod", self, other)
+
+    def __neg__(self) -> Expr:
+        return binary("sub", 0, self)
+
+    def __lt__(self, other: ExprLike) -> Expr:
+        return compare("lt", self, other)
+
+    def __le__(self, other: ExprLike) -> Expr:
+        return compare("le", self, other)
+
+    def __gt__(self, other: ExprLike) -> Expr:
+        return compare("gt", self, other)
+
+    def __ge__(self, other: ExprLike) -> Expr:
+        return compare("ge", self, other)
+
+    def __eq__(self, other: object) -> Expr:  # type: ignore[override]
+        return compare("eq", self, other)  # type: ignore[arg-type]
+
+    def __ne__(self, other: object) -> Expr:  # type: ignore[override]
+        return compare("ne", self, other)  # type: ignore[arg-type]
+
+    def __and__(self, other: ExprLike) -> Expr:
+        return binary("and", self, other)
+
+    def __or__(self, other: ExprLike) -> Expr:
+        return binary("or", self, other)
+
+    def __invert__(self) -> Expr:
+        return Not("bool", self)
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise UsageError("an expression has no truth value; use select(condition, a, b), & and | instead")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Const(Expr):
+    value: int | float | bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Var(Expr):
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis(Var):
+    """A variable of a compute: ranges over ``[0, extent)``; ``reduce`` axes belong to a reducer."""
+
+    extent: int
+    reduce: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binary(Expr):
+    op: str
+    a: Expr
+    b: Expr
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return (self.a, self.b)
+
+    def with_children(self, children: Sequence[Expr]) -> Expr:
+        return Binary(self.dtype, self.op, *children)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compare(Expr):
+    op: str
+    a: Expr
+    b: Expr
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return (self.a, self.b)
+
+    def with_children(self, children: Sequence[Expr]) -> Expr:
+        return Compare(self.dtype, self.op, *children)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Not(Expr):
+    a: Expr
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return (self.a,)
+
+    def with_children(self, children: Sequence[Expr]) -> Expr:
+        return Not(self.dtype, *children)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Select(Expr):
+    condition: Expr
+    a: Expr
+    b: Expr
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return (self.condition, self.a, self.b)
+
+    def with_children(self, children: Sequence[Expr]) -> Expr:
+        return Select(self.dtype, *children)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cast(Expr):
+    a: Expr
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return (self.a,)
+
+    def with_children(self, children: Sequence[Expr]) -> Expr:
+        return Cast(self.dtype, *children)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call(Expr):
+    name: str
+    args: tuple[Expr, ...]
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return self.args
+
+    def with_children(self, children: Sequence[Expr]) -> Expr:
+        return Call(self.dtype, self.name, tuple(children))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read(Expr):
+    tensor: Tensor
+    indices: tuple[Expr, ...]
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return self.indices
+
+    def with_children(self, children: Sequence[Expr]) -> Expr:
+        return Read(self.dtype, self.tensor, tuple(children))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Load(Expr):
+    buffer: Any
+    indices: tuple[Expr, ...]
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return self.indices
+
+    def with_children(self, children: Sequence[Expr]) -> Expr:
+        return Load(self.dtype, self.buffer, tuple(children))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reduce(Expr):
+    kind: str
+    axes: tuple[Axis, ...]
+    body: Expr
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return (self.body,)
+
+    def with_children(self, children: Sequence[Expr]) -> Expr:
+        return Reduce(self.dtype, self.kind, self.axes, *children)
+
+    @property
+    def identity(self) -> Const:
+        """The value that a reduction over nothing has."""
+        values = {"sum": 0, "max": dtypes.lowest(self.dtype), "min": dtypes.highest(self.dtype)}
+        return const(values[self.kind], self.dtype)
+
+
+def const(value: int | float | bool, dtype: str) -> Const:
+    """A constant of the dtype."""
+    return Const(dtype, float(value) if dtypes.is_float(dtype) else bool(value) if dtype == "bool" else int(value))
+
+
+def as_expr(value: ExprLike, dtype: str | None = None) -> Expr:
+    """The value as an expression; a Python number takes ``dtype``, or int64 / float32 / bool where none is given."""
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        return const(value, dtype or "bool")
+    if isinstance(value, (int, np.integer)):
+        return const(int(value), dtype or dtypes.INDEX)
+    if isinstance(value, (float, np.floating)):
+        return const(float(value), dtype or "float32")
+    raise UsageError(f"cannot use {type(value).__name__} {value!r} in an expression; use numbers, axes or tensor elements")
+
+
+def _pair(a: ExprLike, b: ExprLike) -> tuple[Expr, Expr, str]:
+    if not isinstance(a, Expr) and isinstance(b, Expr):
+        a = as_expr(a, "float32" if isinstance(a, float) and not dtypes.is_float(b.dtype) else b.dtype)
+    elif isinstance(a, Expr) and not isinstance(b, Expr):
+        b = as_expr(b, "float32" if isinstance(b, float) and not dtypes.is_float(a.dtype) else a.dtype)
+    a, b = as_expr(a), as_expr(b)
+    dtype = dtypes.promote(a.dtype, b.dtype)
+    return cast(a, dtype), cast(b, dtype), dtype
+
+
+def binary(op: str, a: ExprLike, b: ExprLike) -> Expr:
+    """An arithmetic node over both operands, promoted to one dtype."""
+    a, b, dtype = _pair(a, b)
+    if op == "div" and not dtypes.is_float(dtype):
+        raise UsageError(f"/ needs floating point operands, got {dtype}; use // or cast first")
+    if op in ("and", "or") and dtype != "bool":
+        raise UsageError(f"& and | need bool operands, got {dtype}")
+    return Binary(dtype, op, a, b)
+
+
+def compare(op: str, a: ExprLike, b: ExprLike) -> Expr:
+    """A comparison of both operands, promoted to one dtype."""
+    a, b, _ = _pair(a, b)
+    return Compare("bool", op, a, b)
+
+
+def cast(a: ExprLike, dtype: str) -> Expr:
+    """The value converted as a C cast does."""
+    a, dtype = as_expr(a), dtypes.check(dtype)
+    if a.dtype == dtype:
+        return a
+    return const(a.value, dtype) if isinstance(a, Const) else Cast(dtype, a)
+
+
+def select(condition: ExprLike, a: ExprLike, b: ExprLike) -> Expr:
+    """``a`` where the condition holds, else ``b``. Reads under the operand not chosen do not happen."""
+    a, b, dtype = _pair(a, b)
+    return Select(dtype, as_expr(condition, "bool"), a, b)
+
+
+def all_of(*conditions: ExprLike) -> Expr:
+    """True where every condition is."""
+    result: Expr | None = None
+    for condition in conditions:
+        result = as_expr(condition) if result is None else binary("and", result, condition)
+    return const(True, "bool") if result is None else result
+
+
+def call(name: str, a: ExprLike) -> Expr:
+    """A math intrinsic of one floating point operand (``abs`` takes integers too)."""
+    if name not in INTRINSICS:
+        raise UsageError(f"unknown intrinsic {name!r}; known: {', '.join(INTRINSICS)}")
+    a = as_expr(a, None if isinstance(a, Expr) else "float32")
+    if name != "abs" and not dtypes.is_float(a.dtype):
+        raise UsageError(f"{name} needs a floating point operand, got {a.dtype}; cast first")
+    return Call(a.dtype, name, (a,))
+
+
+def walk(roots: Iterable[Expr]) -> Iterator[Expr]:
+    """Every node below the roots once, operands before users; without recursion, so that deep chains are fine."""
+    seen: set[int] = set()
+    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            yield node
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack.extend((child, False) for child in reversed(node.children) if id(child) not in seen)
+
+
+def rewrite(root: Expr, fn: Callable[[Expr], Expr | None]) -> Expr:
+    """Rebuild bottom-up: ``fn`` sees each node over its rewritten operands and returns a replacement or None.
+
+    Returns the same object where nothing changed.
+    """
+    done: dict[int, Expr] = {}
+    for node in walk([root]):
+        children = node.children
+        fresh = [done[id(child)] for child in children]
+        same = all(a is b for a, b in zip(fresh, children, strict=True))
+        rebuilt = node if same else node.with_children(fresh)
+        replacement = fn(rebuilt)
+        done[id(node)] = rebuilt if replacement is None else replacement
+    return done[id(root)]
+
+
+def substitute(root: Expr, values: dict[Expr, Expr]) -> Expr:
+    """The expression with some nodes (by identity; variables, mostly) replaced."""
+    return rewrite(root, values.get) if values else root

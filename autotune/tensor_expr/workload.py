@@ -1,0 +1,96 @@
+"""A workload: an operator with its shapes and dtypes, and the key under which the tuning database knows it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from autotune.tensor_expr import dtypes
+from autotune.tensor_expr.evaluate import evaluate
+from autotune.tensor_expr.expr import Binary, Call, Reduce, walk
+from autotune.tensor_expr.serialize import canonical_text
+from autotune.tensor_expr.tensor import Tensor, graph
+
+Reference = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is to be computed.
+
+    ``operator`` and ``params`` name one of the library's operators; a user's own expression has the operator
+    ``expression`` and no parameters, and its text is the expression's. ``reference`` computes the output from the
+    placeholders' arrays by name, in float64 for floating point.
+    """
+
+    output: Tensor
+    operator: str = "expression"
+    params: Mapping[str, int | str | bool] = field(default_factory=dict)
+    reference: Reference | None = None
+    operations: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The canonical text: equal on every platform and version of Python."""
+        if self.operator == "expression":
+            return f"expression {canonical_text(self.output)}"
+        params = ", ".join(f"{name}={value}" for name, value in sorted(self.params.items()))
+        return f"{self.operator}({params})"
+
+    @property
+    def key(self) -> str:
+        """The SHA-256 of the text, in hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def placeholders(self) -> tuple[Tensor, ...]:
+        """The inputs, in the order in which a built kernel takes them."""
+        return tuple(tensor for tensor in graph(self.output) if tensor.is_placeholder)
+
+    @property
+    def flops(self) -> int:
+        """Arithmetic operations of the definition: a multiply-add counts two; padding counts nothing."""
+        return self.operations if self.operations is not None else count_operations(self.output)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all inputs and of the output: the least that any kernel must move."""
+        return sum(prod(t.shape) * dtypes.itemsize(t.dtype) for t in (*self.placeholders, self.output))
+
+    def compute_reference(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The output in NumPy; floating point in float64."""
+        return self.reference(inputs) if self.reference else evaluate(self.output, inputs)
+
+    def random_inputs(self, seed: int) -> dict[str, np.ndarray]:
+        """Inputs by name: floats uniform in [-1, 1), integers over a range whose sums cannot overflow quickly."""
+        generator = np.random.default_rng(seed)
+        arrays = {}
+        for tensor in self.placeholders:
+            if dtypes.is_float(tensor.dtype):
+                array = generator.random(tensor.shape, np.float32).astype(tensor.dtype) * 2 - 1
+            elif tensor.dtype == "bool":
+                array = generator.integers(0, 2, tensor.shape).astype(bool)
+            else:
+                array = generator.integers(0 if tensor.dtype == "uint8" else -8, 8, tensor.shape).astype(tensor.dtype)
+            arrays[tensor.name] = array
+        return arrays
+
+
+def count_operations(output: Tensor) -> int:
+    """Arithmetic on values (not on indices) of all computes, a reduction's combination included."""
+    total = 0
+    for tensor in graph(output):
+        if tensor.body is None:
+            continue
+        points = prod(tensor.shape) * prod(axis.extent for axis in tensor.reduce_axes)
+        per_point = sum(
+            1
+            for node in walk([tensor.body])
+            if isinstance(node, (Call, Reduce)) or (isinstance(node, Binary) and node.dtype not in (dtypes.INDEX, "bool"))
+        )
+        total += points * per_point
+    return total
