@@ -1,0 +1,1 @@
+"""Schedules: how an operator is computed, as data."""

@@ -1,0 +1,94 @@
+"""Where a stage is computed: inside a loop of its consumer, or nowhere of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from autotune.errors import ScheduleError
+from autotune.schedules.primitives.step import Step, primitive
+from autotune.schedules.state import State, reads
+from autotune.tensor_expr.expr import Expr, Read, Reduce, rewrite, substitute
+
+
+@primitive("compute_at")
+@dataclass(frozen=True, slots=True)
+class ComputeAt(Step):
+    """Compute of ``stage``, in each iteration of ``axis`` of ``consumer``, just what that iteration reads.
+
+    ``compute_at("a", "b", "i")`` ::
+
+        for i in 0..8:                      for i in 0..8:
+            for j in 0..8:                      for j in 0..8:
+                a[i, j] = x[i, j] + 1     ->        a[j] = x[i, j] + 1
+        for i in 0..8:                          for j in 0..8:
+            for j in 0..8:                          b[i, j] = a[j] * 2
+                b[i, j] = a[i, j] * 2
+
+    All that read ``stage`` must run inside that iteration.
+    """
+
+    stage: str
+    consumer: str
+    axis: str
+
+    def apply(self, state: State) -> State:
+        stage, consumer = state.compute_stage(self.stage), state.compute_stage(self.consumer)
+        position = consumer.require_loop(self.axis)
+        if stage.name == state.output:
+            raise ScheduleError(f"stage {stage.name!r} is the output: nothing reads it, so it cannot be computed at {self.axis!r}")
+        if consumer.kind(self.axis) in ("vectorize", "unroll"):
+            raise ScheduleError(
+                f"stage {consumer.name!r}: axis {self.axis!r} is {consumer.kind(self.axis)}d; "
+                f"compute {stage.name!r} at an axis outside it: {', '.join(consumer.loops[:position]) or 'none'}"
+            )
+        if any(stage.kind(loop) == "parallel" for loop in stage.loops):
+            raise ScheduleError(f"stage {stage.name!r} has a parallel axis and must stay at the root")
+        names = list(state.stages)
+        if names.index(consumer.name) < names.index(stage.name):
+            raise ScheduleError(f"stage {consumer.name!r} does not depend on {stage.name!r}, so it cannot hold its computation")
+        for reader in state.consumers(stage.name):
+            if reader.name != consumer.name and not state.nested_in(reader.name, consumer.name, self.axis):
+                raise ScheduleError(
+                    f"stage {stage.name!r} cannot be computed at {consumer.name!r} axis {self.axis!r}: "
+                    f"{reader.name!r} reads it outside that axis"
+                )
+        return state.with_stage(replace(stage, attach=(consumer.name, self.axis)))
+
+
+@primitive("compute_inline")
+@dataclass(frozen=True, slots=True)
+class ComputeInline(Step):
+    """Replace every read of ``stage`` by its expression; the stage is gone.
+
+    ``compute_inline("a")`` ::
+
+        for i in 0..8:
+            a[i] = x[i] + 1     ->  for i in 0..8:
+        for i in 0..8:                  b[i] = (x[i] + 1) * 2
+            b[i] = a[i] * 2
+    """
+
+    stage: str
+
+    def apply(self, state: State) -> State:
+        stage = state.compute_stage(self.stage)
+        if stage.name == state.output:
+            raise ScheduleError(f"stage {stage.name!r} is the output and cannot be inlined")
+        body, axes = stage.tensor.body, stage.tensor.axes
+        if body is None or isinstance(body, Reduce):
+            raise ScheduleError(f"stage {stage.name!r} is a reduction and cannot be inlined")
+        if stage.loops != stage.axis_names or stage.attach:
+            raise ScheduleError(f"stage {stage.name!r} has been scheduled already; inline it before that")
+        inlined: Expr = body
+
+        def inline(node: Expr) -> Expr | None:
+            if isinstance(node, Read) and node.tensor.name == stage.name:
+                return substitute(inlined, dict(zip(axes, node.indices, strict=True)))
+            return None
+
+        for reader in state.consumers(stage.name):
+            assert reader.tensor.body is not None
+            tensor = replace(reader.tensor, body=rewrite(reader.tensor.body, inline))
+            state = state.with_stage(replace(reader, tensor=tensor))
+        assert not any(read.tensor.name == stage.name for s in state.stages.values() for read in reads(s.tensor))
+        return state.without_stage(stage.name)

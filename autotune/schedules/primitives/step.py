@@ -1,0 +1,141 @@
+"""The base of schedule steps, their registry, and knobs.
+
+A primitive is one file with one frozen dataclass that derives from ``Step``: its fields are the primitive's arguments and
+the step's JSON, ``apply`` checks legality and returns the new state. Registering the class gives ``Schedule`` a method of
+its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, TypeAlias, TypeVar
+
+import numpy as np
+
+from autotune.errors import ScheduleError, unknown
+from autotune.schedules.state import Number, Stage, State
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """A number left open in a schedule, and the choices there are."""
+
+    name: str
+    choices: tuple[int, ...]
+
+
+Factor: TypeAlias = "Number | Knob"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One schedule step."""
+
+    name: ClassVar[str]
+
+    def apply(self, state: State) -> State:
+        """The state after this step; ``ScheduleError`` where it is not legal."""
+        raise AssertionError("every primitive defines apply")
+
+    def knobs(self) -> list[Knob]:
+        """The knobs among the arguments."""
+        return [item for f in fields(self) for item in _flatten(getattr(self, f.name)) if isinstance(item, Knob)]
+
+    def resolve(self, values: Mapping[str, Number]) -> Step:
+        """This step with knobs replaced by their values."""
+        if not self.knobs():
+            return self
+        return replace(self, **{f.name: _substitute(getattr(self, f.name), values) for f in fields(self)})
+
+    def to_json(self) -> list[Any]:
+        """``[name, {argument: value}]``."""
+        return [self.name, {f.name: _encode(getattr(self, f.name)) for f in fields(self)}]
+
+
+def _flatten(value: Any) -> list[Any]:
+    if isinstance(value, tuple):
+        return [leaf for item in value for leaf in _flatten(item)]
+    return [value]
+
+
+def _substitute(value: Any, values: Mapping[str, Number]) -> Any:
+    if isinstance(value, Knob):
+        return values[value.name]
+    return tuple(_substitute(item, values) for item in value) if isinstance(value, tuple) else value
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Knob):
+        return {"knob": value.name, "choices": list(value.choices)}
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Knob(value["knob"], tuple(value["choices"]))
+    return tuple(_decode(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+_STEPS: dict[str, type[Step]] = {}
+StepClass = TypeVar("StepClass", bound=type[Step])
+
+
+def primitive(name: str) -> Callable[[StepClass], StepClass]:
+    """Register a step under the name that schedules know it by."""
+
+    def decorate(cls: StepClass) -> StepClass:
+        cls.name = name
+        _STEPS[name] = cls
+        return cls
+
+    return decorate
+
+
+def primitives() -> Mapping[str, type[Step]]:
+    """All primitives by name."""
+    return dict(sorted(_STEPS.items()))
+
+
+def make_step(name: str, *args: Any, **kwargs: Any) -> Step:
+    """A step from a primitive's arguments, lists taken as tuples.
+
+    Raises ``UsageError`` for an unknown primitive, ``ScheduleError`` for arguments that it does not take.
+    """
+    if name not in _STEPS:
+        raise unknown("primitive", name, _STEPS)
+    try:
+        return _STEPS[name](*map(_decode, args), **{key: _decode(value) for key, value in kwargs.items()})
+    except TypeError:
+        takes = ", ".join(f.name for f in fields(_STEPS[name]))
+        raise ScheduleError(f"{name} takes ({takes})") from None
+
+
+def check_factors(stage: Stage, axis: str, factors: tuple[Factor, ...]) -> None:
+    """Refuse factors that are not whole numbers of at least 1."""
+    for factor in factors:
+        whole = isinstance(factor, np.ndarray) or (isinstance(factor, (int, np.integer)) and not isinstance(factor, bool))
+        if not whole or np.any(np.asarray(factor) < 1):
+            raise ScheduleError(f"stage {stage.name!r}, axis {axis!r}: factor {factor!r} must be a whole number of at least 1")
+
+
+def check_plain(stage: Stage, axis: str) -> None:
+    """Refuse to reshape a loop that is already parallel, unrolled or vectorised, or that stages are computed in."""
+    stage.require_loop(axis)
+    if stage.kind(axis) != "serial":
+        known = ", ".join(loop for loop in stage.loops if stage.kind(loop) == "serial")
+        raise ScheduleError(
+            f"stage {stage.name!r}: axis {axis!r} is already {stage.kind(axis)}; its plain axes are: {known or 'none'}"
+        )
+
+
+def check_no_attached(state: State, stage: Stage, axis: str) -> None:
+    """Refuse to take away a loop inside which another stage is computed."""
+    inside = state.attached(stage.name, axis)
+    if inside:
+        raise ScheduleError(
+            f"stage {stage.name!r}: axis {axis!r} holds the computation of {inside[0].name!r}; "
+            f"its axes are: {', '.join(stage.loops)}"
+        )

@@ -1,0 +1,58 @@
+"""How a tensor lies in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from autotune.errors import ScheduleError
+from autotune.schedules.primitives.step import Factor, Step, check_factors, primitive
+from autotune.schedules.state import LayoutDim, State
+
+
+@primitive("transform_layout")
+@dataclass(frozen=True, slots=True)
+class TransformLayout(Step):
+    """Lay ``tensor`` out with some dimensions blocked and all of them in a new order.
+
+    ``blocks`` lists (dimension, factor); ``order`` names the physical dimensions, outermost first: a dimension's number,
+    or for a blocked one ``"1.outer"`` and ``"1.inner"``. OIHW weights for vectors over 16 output channels ::
+
+        transform_layout("w", [[0, 16]], ["0.outer", "1", "2", "3", "0.inner"])
+        w[o, i, h, w]  ->  w[o // 16, i, h, w, o % 16]
+
+    Constant placeholders are packed once, ahead of time; other placeholders and the output belong to the caller.
+    """
+
+    tensor: str
+    blocks: tuple[tuple[int, Factor], ...]
+    order: tuple[str, ...]
+
+    def apply(self, state: State) -> State:
+        stage = state.stage(self.tensor)
+        tensor = stage.tensor
+        if (tensor.is_placeholder and not tensor.constant) or stage.name == state.output:
+            raise ScheduleError(
+                f"stage {stage.name!r}: its layout belongs to the caller; give it a cached copy "
+                f"(cache_{'read' if tensor.is_placeholder else 'write'}) and lay that out"
+            )
+        rank = len(tensor.shape)
+        factors: dict[int, Factor] = {}
+        for dim, factor in self.blocks:
+            if not 0 <= dim < rank or dim in factors:
+                raise ScheduleError(f"stage {stage.name!r} has dimensions 0 to {rank - 1}, each blocked at most once; got {dim}")
+            check_factors(stage, str(dim), (factor,))
+            factors[dim] = factor
+        parts: dict[str, LayoutDim] = {}
+        for dim in range(rank):
+            if dim in factors:
+                parts[f"{dim}.outer"] = LayoutDim(dim, factors[dim])  # type: ignore[arg-type]
+                parts[f"{dim}.inner"] = LayoutDim(dim, 1, factors[dim])  # type: ignore[arg-type]
+            else:
+                parts[str(dim)] = LayoutDim(dim)
+        order = tuple(str(name) for name in self.order)
+        if sorted(order) != sorted(parts):
+            raise ScheduleError(f"stage {stage.name!r}: the order must name each of {', '.join(parts)} once, got {', '.join(order)}")
+        assert all(isinstance(part.divisor, (int, np.integer, np.ndarray)) for part in parts.values())
+        return state.with_stage(replace(stage, layout=tuple(parts[name] for name in order)))

@@ -1,0 +1,107 @@
+"""A schedule: an operator and the list of steps that say how to compute it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autotune.errors import ScheduleError, UsageError
+from autotune.schedules.primitives import Knob, Step, make_step, primitives
+from autotune.schedules.state import Number, State
+from autotune.tensor_expr.tensor import Tensor
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """An operator's output and schedule steps; every primitive is a method that returns a new schedule.
+
+    A schedule whose steps hold knobs is a sketch: ``with_knobs`` gives the schedule for one choice of each. Until then
+    its ``state`` shows the first choices.
+    """
+
+    output: Tensor
+    steps: tuple[Step, ...] = ()
+    state: State = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", self.replay({knob.name: knob.choices[0] for knob in self.knobs}))
+
+    @property
+    def knobs(self) -> tuple[Knob, ...]:
+        """The knobs of all steps, each once."""
+        found: dict[str, Knob] = {}
+        for knob in (knob for step in self.steps for knob in step.knobs()):
+            if not knob.choices or found.setdefault(knob.name, knob) != knob:
+                raise ScheduleError(f"knob {knob.name!r} must have the same choices, at least one, wherever it is used")
+        return tuple(found.values())
+
+    def replay(self, values: Mapping[str, Number]) -> State:
+        """The state after all steps with the knobs at ``values``: numbers, or one column of numbers per knob."""
+        state = State.initial(self.output)
+        for step in self.steps:
+            state = step.resolve(values).apply(state)
+        return state
+
+    def append(self, step: Step) -> Schedule:
+        """The schedule with one more step."""
+        return Schedule(self.output, (*self.steps, step))
+
+    def with_knobs(self, values: Mapping[str, int]) -> Schedule:
+        """The schedule with every knob set; ``UsageError`` for one that is missing."""
+        missing = [knob.name for knob in self.knobs if knob.name not in values]
+        if missing:
+            raise UsageError(f"no value for knob {missing[0]!r}; the knobs are: {', '.join(k.name for k in self.knobs)}")
+        return Schedule(self.output, tuple(step.resolve(values) for step in self.steps))
+
+    def to_json(self) -> dict[str, Any]:
+        """The steps as JSON data; the operator is not part of it."""
+        return {"version": VERSION, "steps": [step.to_json() for step in self.steps]}
+
+    @staticmethod
+    def from_json(output: Tensor, data: Mapping[str, Any]) -> Schedule:
+        """The schedule of ``to_json``; ``UsageError`` for a version that this release does not know."""
+        if data.get("version") != VERSION:
+            raise UsageError(f"schedule version {data.get('version')!r} is not known here; this release reads version {VERSION}")
+        return Schedule(output, tuple(make_step(name, **arguments) for name, arguments in data["steps"]))
+
+    @property
+    def text(self) -> str:
+        """The steps as canonical JSON text: what a record keeps and a cache is keyed by."""
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+
+    def __getattr__(self, name: str) -> Callable[..., Schedule]:
+        if name.startswith("__") or name not in primitives():
+            known = ", ".join(primitives())
+            raise AttributeError(f"a schedule has no primitive {name!r}; known: {known}")
+
+        def apply(*args: Any, **kwargs: Any) -> Schedule:
+            return self.append(make_step(name, *args, **kwargs))
+
+        apply.__doc__ = primitives()[name].__doc__
+        return apply
+
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *primitives()]
+
+    def __str__(self) -> str:
+        lines = []
+        for step in self.steps:
+            name, arguments = step.to_json()
+            shown = ", ".join(f"{key}={_show(value)}" for key, value in arguments.items() if value not in ("", []))
+            lines.append(f"{name}({shown})")
+        return "\n".join(lines) or "(no steps: every stage at the root, loops in the order of its axes)"
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"<{value['knob']}>"
+    return f"[{', '.join(map(_show, value))}]" if isinstance(value, list) else repr(value)
+
+
+def create_schedule(output: Tensor) -> Schedule:
+    """The schedule of no steps."""
+    return Schedule(output)
