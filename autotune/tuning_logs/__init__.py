@@ -1,0 +1,17 @@
+"""What was measured: records, and the database that keeps them."""
+
+from autotune.tuning_logs.database import Database
+from autotune.tuning_logs.opening import DatabaseError, default_path
+from autotune.tuning_logs.records import DeviceInfo, Record, Run, TargetInfo, Task, Workload
+
+__all__ = [
+    "Database",
+    "DatabaseError",
+    "DeviceInfo",
+    "Record",
+    "Run",
+    "TargetInfo",
+    "Task",
+    "Workload",
+    "default_path",
+]

@@ -1,0 +1,156 @@
+"""Opening a database file: where it is, whose it is, and one sentence for everything that can be wrong with it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlite_utils
+
+from autotune.errors import AutotuneError
+from autotune.tuning_logs import schema
+
+
+class DatabaseError(AutotuneError):
+    """The tuning database cannot be used; the sentence names the file and the reason."""
+
+
+# What SQLite says, and what that means for the user. By its text, since Python 3.10 does not pass the error code on.
+_CAUSES = (
+    ("not a database", "is not an SQLite database; it was left as it is"),
+    ("malformed", "is damaged; it was left as it is"),
+    ("locked", "is locked by another program"),
+    ("disk is full", "cannot grow: the disk is full; what was recorded before is kept"),
+    ("readonly", "is read-only"),
+    ("unable to open", "cannot be opened: no permission, or its folder is missing or read-only"),
+)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what SQLite and the operating system raise into a DatabaseError of one sentence."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        meaning = next((meaning for part, meaning in _CAUSES if part in text), f"cannot be used: {text}")
+        raise DatabaseError(f"{path} {meaning}") from error
+    except OSError as error:
+        raise DatabaseError(f"{path} cannot be used as a tuning database: {error.strerror}") from error
+
+
+@contextmanager
+def transaction(db: sqlite_utils.Database) -> Iterator[None]:
+    """All or nothing. Takes the write lock at once: one that is taken after a read is refused without waiting."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def default_path() -> Path:
+    """The user's own database. Reads the environment, so only the face calls it."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "autotune" / "tuning.db"
+    configured = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification says to ignore a relative path.
+    base = Path(configured) if os.path.isabs(configured) else Path.home() / ".local" / "share"
+    return base / "autotune" / "tuning.db"
+
+
+def connect(path: Path, readonly: bool, busy_seconds: float) -> sqlite_utils.Database:
+    """Opens the file, and creates or migrates it unless ``readonly``. Nothing is written to a file that is not ours.
+
+    Raises DatabaseError.
+    """
+    with explained(path):
+        if path.exists() and not path.is_file():
+            raise DatabaseError(f"{path} is {'a directory' if path.is_dir() else 'not a regular file'}, not a database")
+        if readonly and not path.exists():
+            raise DatabaseError(f"{path} does not exist")
+        if path.exists() and path.stat().st_size == 1:  # which SQLite would take for an empty database
+            raise DatabaseError(f"{path} is not an SQLite database; it was left as it is")
+        if not readonly:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _refuse_unwritable(path)
+        db = _readonly_connection(path, busy_seconds) if readonly else _connection(path, "rwc", busy_seconds)
+        try:
+            found = _check_identity(db, path)
+            if readonly and found < schema.SCHEMA_VERSION:
+                raise DatabaseError(f"{path} is empty or of an older version; open it once for writing")
+            if not readonly:
+                _prepare(db, path, busy_seconds)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def _refuse_unwritable(path: Path) -> None:
+    # SQLite would open the file for reading and fail at the first record. The folder holds the write-ahead log.
+    for needed in (path.parent, path):
+        if needed.exists() and not os.access(needed, os.W_OK):
+            raise DatabaseError(f"{path} cannot be written: {needed} is read-only")
+
+
+def _connection(path: Path, mode: str, busy_seconds: float) -> sqlite_utils.Database:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    db = sqlite_utils.Database(sqlite3.connect(uri, uri=True, timeout=busy_seconds), execute_plugins=False)
+    db.execute("PRAGMA foreign_keys = ON")
+    return db
+
+
+def _readonly_connection(path: Path, busy_seconds: float) -> sqlite_utils.Database:
+    db = _connection(path, "ro", busy_seconds)
+    try:
+        schema.version(db)
+    except sqlite3.Error as error:
+        db.close()
+        # In a read-only folder SQLite cannot make the lock file of WAL; without a log nobody writes, so none is needed.
+        if "unable to open" not in str(error) or Path(f"{path}-wal").exists():
+            raise
+        return _connection(path, "ro&immutable=1", busy_seconds)
+    return db
+
+
+def _check_identity(db: sqlite_utils.Database, path: Path) -> int:
+    """The file's schema version, once it is known to be ours."""
+    if schema.is_foreign(db):
+        raise DatabaseError(f"{path} is a database of another program; it was left as it is")
+    found = schema.version(db)
+    if found > schema.SCHEMA_VERSION:
+        raise DatabaseError(
+            f"{path} has schema version {found}, written by a newer autotune; this one knows up to "
+            f"{schema.SCHEMA_VERSION}"
+        )
+    return found
+
+
+def _prepare(db: sqlite_utils.Database, path: Path, busy_seconds: float) -> None:
+    _enable_wal(db, time.monotonic() + busy_seconds)
+    # With WAL, a commit then survives the death of the process, though perhaps not that of the power supply.
+    db.execute("PRAGMA synchronous = NORMAL")
+    if schema.version(db) < schema.SCHEMA_VERSION:
+        with transaction(db):
+            _check_identity(db, path)  # again, since another process may have come first
+            schema.migrate(db)
+
+
+def _enable_wal(db: sqlite_utils.Database, deadline: float) -> None:
+    # SQLite does not wait for the lock that this change needs, where waiting could deadlock.
+    while db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

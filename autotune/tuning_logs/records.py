@@ -1,0 +1,176 @@
+"""What is measured, as data: a task (what a resume is keyed by), a run (who measured) and a record (one trial).
+
+Workloads, targets and devices arrive as canonical text; their keys are its SHA-256, equal on every platform.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from autotune.errors import UsageError
+
+PHASES = ("trial", "final")
+EVIDENCE = ("measured", "emulated", "modelled")  # the most trustworthy first; figures of two kinds are never compared
+
+
+def text_key(text: str) -> str:
+    """The SHA-256 of a canonical text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def utc_now() -> str:
+    """The time in UTC, in ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """An operator with its shapes and dtypes. ``operator`` and ``params`` only describe: the text is the identity."""
+
+    text: str
+    operator: str = field(default="", compare=False)
+    params: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def key(self) -> str:
+        return text_key(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetInfo:
+    """What code is generated for; the text holds all that the generated code depends on."""
+
+    name: str = field(compare=False)
+    text: str
+
+    @property
+    def key(self) -> str:
+        return text_key(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """What a trial runs on. The text must not change between runs (no clocks); the database keeps the first facts."""
+
+    name: str = field(compare=False)
+    text: str
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def key(self) -> str:
+        return text_key(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A workload on a target, device and thread count, with a toolchain and a version of the search space.
+
+    Trials of equal tasks count together. ``space_version`` is kept as text.
+    """
+
+    workload: Workload
+    target: TargetInfo
+    device: DeviceInfo
+    threads: int
+    toolchain: str
+    space_version: int | str
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise UsageError(f"a task runs on at least 1 thread, not {self.threads}")
+        object.__setattr__(self, "space_version", str(self.space_version))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One invocation of the tuner: what was asked (``options``) and by which software on which machine."""
+
+    run_id: str
+    seed: int
+    package_version: str
+    llvm_version: str
+    command: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    started: str = field(default_factory=utc_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One trial, or one finalist's measurement head-to-head with the others of its run.
+
+    ``sketch`` is the schedule's steps as JSON text, ``status`` is ``ok`` or the kind of error. Times are in seconds
+    (``seconds`` is the median of ``samples``, ``ci_low`` to ``ci_high`` its confidence interval), ``probe`` is what
+    the interleaved peak probe reached in GFLOP/s, ``baseline_seconds`` what the interleaved baseline kernel took.
+    ``max_error`` is infinite where the output holds a NaN.
+
+    Raises UsageError for a time that no clock can show, and for fields that contradict each other.
+    """
+
+    trial: str
+    run_id: str
+    sketch: str
+    knobs: Mapping[str, int]
+    seed: int
+    batch: int = 0
+    phase: str = "trial"
+    status: str = "ok"
+    message: str = ""
+    samples: Sequence[float] = ()
+    seconds: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    probe: float | None = None
+    baseline_seconds: float | None = None
+    verified: bool = False
+    max_error: float | None = None
+    build_seconds: float = 0.0
+    measure_seconds: float = 0.0
+    evidence: str = "measured"
+    created: str = field(default_factory=utc_now)
+
+    def __post_init__(self) -> None:
+        # Plain Python numbers: neither JSON nor SQLite takes NumPy's.
+        object.__setattr__(self, "knobs", {name: int(value) for name, value in self.knobs.items()})
+        object.__setattr__(self, "samples", tuple(float(sample) for sample in self.samples))
+        object.__setattr__(self, "verified", bool(self.verified))
+        # What a crashed worker printed need not be text.
+        object.__setattr__(self, "message", self.message.encode(errors="replace").decode())
+        for name in ("seed", "batch"):
+            object.__setattr__(self, name, int(getattr(self, name)))
+        for name in ("seconds", "ci_low", "ci_high", "probe", "baseline_seconds"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, self._positive(name, value))
+        for name in ("build_seconds", "measure_seconds"):
+            if (value := getattr(self, name)) != 0:
+                object.__setattr__(self, name, self._positive(name, value))
+        for sample in self.samples:
+            self._positive("samples", sample)
+        if self.max_error is not None:
+            error = math.inf if math.isnan(self.max_error) else float(self.max_error)
+            object.__setattr__(self, "max_error", error)
+        self._check()
+
+    def _positive(self, name: str, value: float) -> float:
+        if not (math.isfinite(value) and value > 0):
+            raise UsageError(f"trial {self.trial}: {name} must be positive and finite, not {value}")
+        return float(value)
+
+    def _check(self) -> None:
+        if self.phase not in PHASES:
+            raise UsageError(f"trial {self.trial}: phase must be one of {', '.join(PHASES)}, not {self.phase!r}")
+        if self.evidence not in EVIDENCE:
+            raise UsageError(
+                f"trial {self.trial}: evidence must be one of {', '.join(EVIDENCE)}, not {self.evidence!r}"
+            )
+        if self.status == "ok" and self.seconds is None:
+            raise UsageError(f"trial {self.trial}: status is ok, but there is no time")
+        if (self.ci_low is None) != (self.ci_high is None):
+            raise UsageError(f"trial {self.trial}: a confidence interval needs both of its ends")
+        if self.ci_low is not None and self.ci_high is not None and self.ci_low > self.ci_high:
+            raise UsageError(f"trial {self.trial}: the confidence interval {self.ci_low} to {self.ci_high} is empty")

@@ -1,0 +1,495 @@
+"""The tuning database on real files, with real processes that are really killed."""
+
+from __future__ import annotations
+
+import math
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autotune.errors import UsageError
+from autotune.tuning_logs import (
+    Database,
+    DatabaseError,
+    DeviceInfo,
+    Record,
+    Run,
+    TargetInfo,
+    Task,
+    Workload,
+    default_path,
+)
+from autotune.tuning_logs.schema import APPLICATION_ID, SCHEMA_VERSION
+
+WORKLOAD = Workload("conv2d(...)", "conv2d", {"batch": 1, "kernel": [3, 3]})
+DEVICE = DeviceInfo("cpu", "cpu model x", {"cores": 2})
+TASK = Task(WORKLOAD, TargetInfo("native", "x86 avx512"), DEVICE, 1, "llvm 20", 1)
+
+
+def make_run(name: str = "run") -> Run:
+    return Run(run_id=name, seed=3, package_version="0.1.0", llvm_version="20.1", options={"trials": 200})
+
+
+def make_record(trial: str, seconds: Any = 1e-3, **fields: Any) -> Record:
+    defaults: dict[str, Any] = {
+        "run_id": "run", "sketch": '[["split"]]', "knobs": {"tile": 8}, "seed": 3, "verified": seconds is not None,
+        "status": "ok" if seconds else "crash", "seconds": seconds,
+    }  # fmt: skip
+    return Record(trial=trial, **(defaults | fields))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "tuning.db"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    with Database.open(path) as opened:
+        opened.start_run(make_run(), TASK)
+        yield opened
+
+
+def refusal(path: Path, readonly: bool = False) -> str:
+    """The one sentence with which the file is refused."""
+    with pytest.raises(DatabaseError) as caught:
+        Database.open(path, readonly=readonly, busy_seconds=0.2).close()
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+    return str(caught.value)
+
+
+class TestRecords:
+    def test_everything_comes_back(self, database: Database) -> None:
+        record = make_record(
+            "a", 2e-3, knobs={"tile": 16, "unroll": 4}, batch=2, phase="final", message="spills: 3 ü",
+            samples=[2e-3, 1.9e-3, 2.1e-3], ci_low=1.9e-3, ci_high=2.1e-3, probe=230.5, baseline_seconds=5e-3,
+            max_error=1e-6, build_seconds=0.01, measure_seconds=0.2, evidence="emulated",
+        )  # fmt: skip
+        database.add(record, TASK)
+        assert database.records(TASK) == [record]
+        assert database.best(WORKLOAD.key) == (record, TASK)
+
+    def test_order_and_phase(self, database: Database) -> None:
+        for index in range(20):
+            database.add(make_record(f"t{19 - index}", phase="final" if index % 5 == 0 else "trial"), TASK)
+        assert [record.trial for record in database.records(TASK)] == [f"t{19 - index}" for index in range(20)]
+        assert [record.trial for record in database.records(TASK, "final")] == ["t19", "t14", "t9", "t4"]
+
+    def test_the_same_trial_twice_is_one_record(self, database: Database) -> None:
+        database.add(make_record("a", 1e-3), TASK)
+        database.add(make_record("a", 2e-3), TASK)
+        assert [record.seconds for record in database.records(TASK)] == [1e-3]
+
+    def test_numpy_numbers(self, database: Database) -> None:
+        record = make_record(
+            "a", np.float32(0.5), knobs={"tile": np.int64(8)}, samples=np.array([0.5]), seed=np.int64(3),
+            verified=np.bool_(True), max_error=np.float32(math.nan),
+        )  # fmt: skip
+        database.add(record, TASK)
+        assert database.records(TASK) == [record]
+        assert record.max_error == math.inf
+
+    def test_a_message_that_is_not_text(self, database: Database) -> None:
+        database.add(make_record("a", None, message=b"\xff!".decode(errors="surrogateescape")), TASK)
+        assert database.records(TASK)[0].message == "?!"
+
+    def test_tasks_are_apart(self, database: Database) -> None:
+        others = [
+            Task(Workload("matmul"), TASK.target, DEVICE, 1, "llvm 20", 1),
+            Task(WORKLOAD, TargetInfo("native", "x86 avx2"), DEVICE, 1, "llvm 20", 1),
+            Task(WORKLOAD, TASK.target, DeviceInfo("cpu", "cpu model y"), 1, "llvm 20", 1),
+            Task(WORKLOAD, TASK.target, DEVICE, 2, "llvm 20", 1),
+            Task(WORKLOAD, TASK.target, DEVICE, 1, "llvm 21", 1),
+            Task(WORKLOAD, TASK.target, DEVICE, 1, "llvm 20", "2"),
+        ]
+        for index, task in enumerate([TASK, *others]):
+            assert database.records(task) == []
+            database.add(make_record(f"t{index}"), task)
+        for index, task in enumerate([TASK, *others]):
+            assert [record.trial for record in database.records(task)] == [f"t{index}"]
+        assert database.count() == 7
+
+    def test_count(self, database: Database) -> None:
+        for index, seconds in enumerate([1e-3, None, 2e-3]):
+            database.add(make_record(f"t{index}", seconds), TASK)
+        assert database.count(TASK) == 3
+        assert database.count(TASK, status="ok") == 2
+        assert database.count(TASK, phase="final") == 0
+        assert database.count(Task(WORKLOAD, TASK.target, DEVICE, 9, "", "")) == 0
+
+    def test_a_sketch_is_stored_once(self, database: Database, path: Path) -> None:
+        for index in range(10):
+            database.add(make_record(f"t{index}", sketch="x" * 1000), TASK)
+        with sqlite3.connect(path) as raw:
+            assert raw.execute("SELECT count(*) FROM sketches").fetchone() == (1,)
+
+    def test_a_run_that_was_not_started(self, database: Database) -> None:
+        with pytest.raises(UsageError, match="run 'other', which was not started"):
+            database.add(make_record("a", run_id="other"), TASK)
+        assert database.count() == 0
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.0])
+    @pytest.mark.parametrize("name", ["seconds", "ci_low", "probe", "baseline_seconds", "samples"])
+    def test_impossible_times(self, name: str, value: float) -> None:
+        with pytest.raises(UsageError, match=f"trial a: {name} must be positive and finite"):
+            make_record("a", **{"seconds": 1.0, name: [value] if name == "samples" else value, "status": "ok"})
+
+    @pytest.mark.parametrize("value", [math.nan, -1.0])
+    def test_impossible_durations(self, value: float) -> None:
+        with pytest.raises(UsageError, match="build_seconds must be positive and finite"):
+            make_record("a", build_seconds=value)
+
+    @pytest.mark.parametrize(
+        ("fields", "sentence"),
+        [
+            ({"phase": "last"}, "phase must be one of trial, final, not 'last'"),
+            ({"evidence": "guessed"}, "evidence must be one of measured, emulated, modelled, not 'guessed'"),
+            ({"seconds": None, "status": "ok"}, "status is ok, but there is no time"),
+            ({"ci_low": 1.0}, "needs both of its ends"),
+            ({"ci_low": 2.0, "ci_high": 1.0}, "is empty"),
+        ],
+    )
+    def test_contradictions(self, fields: dict[str, Any], sentence: str) -> None:
+        with pytest.raises(UsageError, match=sentence):
+            make_record("a", **fields)
+
+    def test_keys_are_stable(self) -> None:
+        assert Workload("abc").key == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        assert Workload("abc", "conv2d", {"a": 1}) == Workload("abc")
+        assert len({TASK, Task(WORKLOAD, TASK.target, DEVICE, 1, "llvm 20", "1")}) == 1
+
+
+class TestBest:
+    def best(self, database: Database, **where: Any) -> str | None:
+        found = database.best(WORKLOAD.key, **where)
+        return found[0].trial if found else None
+
+    def test_nothing(self, database: Database) -> None:
+        assert self.best(database) is None
+        database.add(make_record("failed", None), TASK)
+        assert self.best(database) is None
+
+    def test_fastest_trial(self, database: Database) -> None:
+        for trial, seconds in {"a": 3e-3, "b": 1e-3, "c": 2e-3}.items():
+            database.add(make_record(trial, seconds), TASK)
+        assert self.best(database) == "b"
+
+    def test_failures_never_win(self, database: Database) -> None:
+        database.add(make_record("ok", 3e-3), TASK)
+        database.add(make_record("peak", 1e-9, status="above-peak"), TASK)
+        database.add(make_record("unverified", 1e-3, verified=False), TASK)
+        assert self.best(database) == "ok"
+        assert self.best(database, verified_only=False) == "unverified"
+
+    def test_finalists_before_lucky_trials(self, database: Database) -> None:
+        for trial, seconds, phase in [("lucky", 1e-3, "trial"), ("f1", 3e-3, "final"), ("f2", 2e-3, "final")]:
+            database.add(make_record(trial, seconds, phase=phase), TASK)
+        assert self.best(database) == "f2"
+
+    def test_finalists_of_the_latest_run(self, database: Database) -> None:
+        database.start_run(make_run("second"), TASK)
+        database.add(make_record("old", 1e-3, phase="final"), TASK)
+        database.add(make_record("new", 1.1e-3, phase="final", run_id="second"), TASK)
+        assert self.best(database) == "new"
+
+    def test_a_clearly_faster_trial_of_an_interrupted_run(self, database: Database) -> None:
+        database.add(make_record("before", 1e-4), TASK)
+        database.add(make_record("final", 1e-3, ci_low=0.9e-3, ci_high=1.1e-3, phase="final"), TASK)
+        database.start_run(make_run("second"), TASK)
+        database.add(make_record("close", 0.89e-3, ci_low=0.8e-3, ci_high=0.95e-3, run_id="second"), TASK)
+        assert self.best(database) == "final"
+        database.add(make_record("clear", 0.8e-3, ci_low=0.7e-3, ci_high=0.85e-3, run_id="second"), TASK)
+        assert self.best(database) == "clear"
+
+    def test_conditions(self, database: Database) -> None:
+        board = Task(WORKLOAD, TargetInfo("arm_neon", "a64"), DeviceInfo("board", "b"), 4, "llvm 20", 1)
+        database.add(make_record("here", 2e-3), TASK)
+        database.add(make_record("there", 1e-3), board)
+        assert self.best(database) == "there"
+        assert self.best(database, target_key=TASK.target.key) == "here"
+        assert self.best(database, device_key=DEVICE.key) == "here"
+        assert self.best(database, threads=1) == "here"
+        assert self.best(database, threads=3) is None
+        assert database.best(Workload("other").key) is None
+        found = database.best(WORKLOAD.key, threads=4)
+        assert found is not None and found[1] == board and found[1].workload.params == WORKLOAD.params
+
+    def test_measured_before_emulated_before_modelled(self, database: Database) -> None:
+        for trial, evidence, seconds in [("m", "modelled", 1e-3), ("e", "emulated", 2e-3), ("r", "measured", 3e-3)]:
+            database.add(make_record(trial, seconds, evidence=evidence, phase="final"), TASK)
+            assert self.best(database) == trial
+
+    def test_other_toolchains_compare_by_time(self, database: Database) -> None:
+        database.add(make_record("old", 1e-3, phase="final"), TASK)
+        database.add(make_record("new", 2e-3, phase="final"), Task(WORKLOAD, TASK.target, DEVICE, 1, "llvm 21", 1))
+        assert self.best(database) == "old"
+
+    def test_is_an_index_lookup(self, path: Path) -> None:
+        with Database.open(path) as database:
+            seen: list[tuple[str, Any]] = []
+            database._db._tracer = lambda sql, values: seen.append((sql, values))
+            database.start_run(make_run(), TASK)
+            database.add(make_record("a", phase="final"), TASK)
+            seen.clear()
+            database.best(WORKLOAD.key)
+            database._db._tracer = None
+            plans = [database._db.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall() for sql, values in seen]
+        steps = [step[-1] for plan in plans for step in plan]
+        assert len(plans) == 3 and not [step for step in steps if step.startswith("SCAN")], steps
+
+
+WRITER = textwrap.dedent("""
+    import sys
+    sys.path.insert(0, sys.argv[1])
+    from test_tuning_logs import TASK, make_record, make_run
+    from autotune.tuning_logs import Database
+
+    with Database.open(sys.argv[2]) as database:
+        database.start_run(make_run(), TASK)
+        for index in range(int(sys.argv[4])):
+            database.add(make_record(f"{sys.argv[3]}-{index}"), TASK)
+            print(index, flush=True)
+""")
+
+
+def start_writer(path: Path, name: str, records: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(Path(__file__).parent), str(path), name, str(records)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+class TestProcesses:
+    def test_kill_9_loses_no_acknowledged_record(self, path: Path) -> None:
+        delays = random.Random(7)
+        acknowledged: set[str] = set()
+        for attempt in range(10):
+            writer = start_writer(path, f"w{attempt}", 10**9)
+            assert writer.stdout is not None
+            lines = [writer.stdout.readline()]
+            time.sleep(delays.uniform(0, 0.15))
+            writer.send_signal(signal.SIGKILL)
+            lines += writer.stdout.read().splitlines()
+            writer.wait()
+            acknowledged |= {f"w{attempt}-{int(line)}" for line in lines}
+            with Database.open(path) as database:
+                stored = {record.trial for record in database.records(TASK)}
+            # The one more is committed, but was killed before it could say so.
+            assert acknowledged <= stored and len(stored - acknowledged) <= attempt + 1
+            with sqlite3.connect(path) as raw:
+                assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert len(acknowledged) > 100
+
+    def test_kill_9_while_the_file_is_created(self, path: Path) -> None:
+        for attempt in range(10):
+            file = path.with_name(f"{attempt}.db")
+            writer = start_writer(file, "w", 1)
+            deadline = time.monotonic() + 30
+            while not file.exists() and time.monotonic() < deadline:
+                time.sleep(0.0002)
+            time.sleep(attempt * 0.001)
+            writer.kill()
+            writer.communicate()
+            with Database.open(file) as database:
+                assert database.count() in (0, 1)
+
+    def test_four_writers_at_once(self, path: Path) -> None:
+        writers = [start_writer(path, f"w{index}", 100) for index in range(4)]
+        for writer in writers:
+            writer.communicate(timeout=120)
+            assert writer.returncode == 0
+        with Database.open(path, readonly=True) as database:
+            assert database.count(TASK) == 400
+
+
+class TestOpening:
+    def test_creates_the_folder(self, tmp_path: Path) -> None:
+        path = tmp_path / "new" / "folder with ? and #" / "tuning.db"
+        Database.open(path).close()
+        assert path.is_file()
+
+    def test_our_files_say_so(self, database: Database, path: Path) -> None:
+        with sqlite3.connect(path) as raw:
+            assert raw.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+            assert raw.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+            assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+    def test_readonly(self, database: Database, path: Path) -> None:
+        database.add(make_record("a"), TASK)
+        with Database.open(path, readonly=True) as reader:
+            assert reader.count() == 1
+            with pytest.raises(DatabaseError, match="is read-only"):
+                reader.add(make_record("b"), TASK)
+        database.add(make_record("b"), TASK)
+
+    def test_missing_or_empty_is_nothing_to_read(self, path: Path) -> None:
+        assert "does not exist" in refusal(path, readonly=True)
+        assert not path.exists()
+        path.touch()
+        assert "empty" in refusal(path, readonly=True)
+        Database.open(path).close()
+
+    def test_a_directory(self, tmp_path: Path) -> None:
+        assert "is a directory, not a database" in refusal(tmp_path)
+        assert "not a regular file" in refusal(Path("/dev/null"))
+
+    def test_below_a_file(self, path: Path) -> None:
+        path.write_text("text")
+        assert "cannot be used as a tuning database" in refusal(path / "tuning.db")
+
+    @pytest.mark.parametrize("readonly", [False, True])
+    @pytest.mark.parametrize("content", [b"a", b"shopping list\n" * 1000, random.Random(0).randbytes(8192)])
+    def test_not_a_database(self, path: Path, content: bytes, readonly: bool) -> None:
+        path.write_bytes(content)
+        assert "is not an SQLite database" in refusal(path, readonly)
+        assert path.read_bytes() == content
+
+    @pytest.mark.parametrize("mode", ["delete", "wal"])
+    def test_a_foreign_database(self, path: Path, mode: str) -> None:
+        raw = sqlite3.connect(path)
+        raw.execute(f"PRAGMA journal_mode = {mode}")
+        raw.execute("CREATE TABLE records (id INTEGER PRIMARY KEY)")
+        raw.close()
+        before = path.read_bytes()
+        assert "is a database of another program" in refusal(path)
+        assert path.read_bytes() == before
+
+    def test_a_newer_version(self, path: Path) -> None:
+        Database.open(path).close()
+        with sqlite3.connect(path) as raw:
+            raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        raw.close()
+        assert f"has schema version {SCHEMA_VERSION + 1}, written by a newer autotune" in refusal(path)
+        assert "newer autotune" in refusal(path, readonly=True)
+
+    def test_locked_by_another_program(self, database: Database, path: Path) -> None:
+        raw = sqlite3.connect(path)
+        raw.execute("BEGIN IMMEDIATE")
+        with Database.open(path, busy_seconds=0.2) as other, pytest.raises(DatabaseError, match="locked by another"):
+            other.add(make_record("a"), TASK)
+        raw.rollback()
+        raw.close()
+        database.add(make_record("a"), TASK)
+
+    def test_locked_while_opening(self, path: Path) -> None:
+        raw = sqlite3.connect(path)
+        raw.execute("BEGIN EXCLUSIVE")
+        assert "locked by another program" in refusal(path)
+        raw.close()
+
+    def test_corrupt_pages(self, path: Path) -> None:
+        with Database.open(path) as database:
+            database.start_run(make_run(), TASK)
+            for index in range(200):
+                database.add(make_record(f"t{index}"), TASK)
+        content = bytearray(path.read_bytes())
+        content[4096:] = random.Random(1).randbytes(len(content) - 4096)
+        path.write_bytes(content)
+        with pytest.raises(DatabaseError, match="is damaged"), Database.open(path) as database:
+            database.records(TASK)
+
+    @pytest.mark.parametrize("column", ["knobs", "samples", "phase"])
+    def test_a_damaged_row(self, database: Database, path: Path, column: str) -> None:
+        database.add(make_record("a"), TASK)
+        with sqlite3.connect(path) as raw:
+            raw.execute(f"UPDATE records SET {column} = '{{'")
+        raw.close()
+        with pytest.raises(DatabaseError, match="is damaged: trial 'a' makes no sense"):
+            database.records(TASK)
+
+    def test_closed(self, path: Path) -> None:
+        database = Database.open(path)
+        database.close()
+        database.close()
+        with pytest.raises(DatabaseError, match="closed"):
+            database.count()
+
+    def test_default_path(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(sys, "platform", "linux")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("XDG_DATA_HOME", "relative")
+        assert default_path() == tmp_path / ".local" / "share" / "autotune" / "tuning.db"
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+        assert default_path() == tmp_path / "data" / "autotune" / "tuning.db"
+        monkeypatch.setattr(sys, "platform", "darwin")
+        assert default_path() == tmp_path / "Library" / "Application Support" / "autotune" / "tuning.db"
+
+
+def fill(path: Path) -> tuple[list[str], str]:
+    """Adds records until one is refused: those that were stored, and the refusal."""
+    stored: list[str] = []
+    with Database.open(path) as database, pytest.raises(DatabaseError) as caught:
+        database.start_run(make_run(), TASK)
+        while len(stored) < 10_000:
+            database.add(make_record(f"t{len(stored)}", message="x" * 500), TASK)
+            stored.append(f"t{len(stored)}")
+    return stored, str(caught.value)
+
+
+class TestDisk:
+    @pytest.fixture
+    def small_disk(self, tmp_path: Path) -> Iterator[Path]:
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        if (
+            shutil.which("mount") is None
+            or subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True
+            ).returncode
+        ):
+            pytest.skip("may not mount a file system")
+        yield disk
+        subprocess.run(["umount", str(disk)], check=True)
+
+    def test_full(self, small_disk: Path) -> None:
+        path = small_disk / "tuning.db"
+        stored, sentence = fill(path)
+        assert "the disk is full" in sentence
+        subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+        with Database.open(path) as database:
+            assert [record.trial for record in database.records(TASK)] == stored and len(stored) > 20
+            database.add(make_record("after"), TASK)
+
+    @pytest.mark.parametrize("size", [4, 16, 40, 60, 80, 100])
+    def test_full_while_the_file_is_created(self, small_disk: Path, size: int) -> None:
+        (small_disk / "ballast").write_bytes(bytes(1024 * (1024 - size)))
+        path = small_disk / "tuning.db"
+        sentence = refusal(path)
+        assert "full" in sentence
+        (small_disk / "ballast").unlink()
+        with Database.open(path) as database:
+            database.start_run(make_run(), TASK)
+
+    def test_read_only(self, small_disk: Path) -> None:
+        path = small_disk / "tuning.db"
+        with Database.open(path) as database:
+            database.start_run(make_run(), TASK)
+            database.add(make_record("a"), TASK)
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        assert "is read-only" in refusal(path)
+        assert "is read-only" in refusal(small_disk / "new.db")
+        assert "Read-only" in refusal(small_disk / "folder" / "new.db")
+        with Database.open(path, readonly=True) as database:
+            assert database.count() == 1
+
+    def test_full_within_a_file(self, path: Path) -> None:
+        """The same without a right to mount: a file that may not grow further."""
+        with Database.open(path) as database:
+            database.start_run(make_run(), TASK)
+            pages = database._db.execute("PRAGMA page_count").fetchone()[0]
+            database._db.execute(f"PRAGMA max_page_count = {pages}")
+            with pytest.raises(DatabaseError, match="the disk is full"):
+                for index in range(1000):
+                    database.add(make_record(f"t{index}", message="x" * 500), TASK)
+            database._db.execute("PRAGMA max_page_count = 100000")
+            assert database.count() == index
+            database.add(make_record("after"), TASK)
