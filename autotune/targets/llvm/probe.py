@@ -6,34 +6,19 @@ Clocks drift within a run, so a time means little by itself; a fraction of the p
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
 from autotune.errors import TargetError
-from autotune.targets.llvm.timer import emit_object
+from autotune.targets.instruments import Instruments, Probe
+from autotune.targets.llvm.timer import emit_object, host_features, host_triple, timer_object
 
 _ELEMENTS = {"float16": ("half", 2), "float32": ("float", 4), "float64": ("double", 8)}
 _UNROLL = 4  # the branch shares ports with the FMAs: it must be rare
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Object code of ``void fma_probe(void **arguments)``, called and timed like any kernel.
-
-    Its arguments are ``data_bytes`` bytes of finite numbers, read and written, and a pointer to the int64 number of
-    iterations (at least 1), each of which does ``flops_per_iteration`` floating-point operations.
-    """
-
-    code: bytes
-    flops_per_iteration: int
-    data_bytes: int
-
-
 @functools.cache
 def fma_probe(dtype: str, lanes: int, triple: str, features: str) -> Probe:
     """A probe for vectors of ``lanes`` elements of a floating-point ``dtype``; raises TargetError for other dtypes."""
-    if dtype not in _ELEMENTS:
-        raise TargetError(f"no peak probe for {dtype}; known: {', '.join(_ELEMENTS)}")
-    element, size = _ELEMENTS[dtype]
+    element, size = _element(dtype)
     vector, width = f"<{lanes} x {element}>", lanes * size
     # 8 sums cover two ports of 4 cycles' latency (x86), 16 cover four (the widest ARM cores); two more registers hold
     # the factors. x86 has 16 registers below 512 bits.
@@ -59,3 +44,16 @@ def fma_probe(dtype: str, lanes: int, triple: str, features: str) -> Probe:
     ]  # fmt: skip
     code = emit_object("\n".join(lines), triple, features)
     return Probe(code, 2 * lanes * count * _UNROLL, (count + 2) * width)
+
+
+def host_instruments(vector_bytes: int, dtype: str = "float32") -> Instruments:
+    """What a measuring worker on this machine needs; ``vector_bytes`` is the width of its vector registers."""
+    triple = host_triple()
+    lanes = vector_bytes // _element(dtype)[1]
+    return Instruments(timer_object(triple), fma_probe(dtype, lanes, triple, host_features()))
+
+
+def _element(dtype: str) -> tuple[str, int]:
+    if dtype not in _ELEMENTS:
+        raise TargetError(f"no peak probe for {dtype}; known: {', '.join(_ELEMENTS)}")
+    return _ELEMENTS[dtype]

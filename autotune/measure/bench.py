@@ -1,0 +1,236 @@
+"""What a measuring worker does with one task: loads kernels, checks their results and times them.
+
+Kernels come from the search and may do anything; what they can break without a crash is checked here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autotune.measure.check import Check
+from autotune.targets.artifact import KernelObject, Parameter
+from autotune.targets.callable import address_of, aligned_copy, aligned_empty
+from autotune.targets.instruments import Instruments
+from autotune.targets.loader import LoadedObject
+from autotune.targets.runtime import runtime_table
+
+_GUARD = 256  # bytes on both sides of what a kernel writes
+_GUARD_BYTE = 0xA5
+_KEPT_LAYOUTS = 8  # packed constants kept for later kernels
+_PEAK_MARGIN = 1.05
+_PROBE_SECONDS = 1e-4
+_PROBE_SAMPLES = 3
+
+
+class Bench:
+    """A task's arrays and instruments in memory. Raises what NumPy and the loader raise for what is not there."""
+
+    def __init__(self, header: Mapping[str, Any], instruments: Instruments) -> None:
+        self._parameters = [Parameter.from_json(item) for item in header["parameters"]]
+        self._flops, self._threads = header["flops"], header["threads"]
+        self._options: Mapping[str, Any] = header["options"]
+        folder = Path(header["directory"])
+        files = [np.load(folder / f"{index}.npy", mmap_mode="r") for index in range(len(self._parameters))]
+        self._files, output = files[:-1], self._parameters[-1]
+        self._arrays: dict[tuple[int, Any], np.ndarray] = {}  # by input and layout, latest use last
+        self._output = GuardedBuffer()
+        self._workspace = GuardedBuffer()
+        self._result = self._output.array(output.shape, np.dtype(output.dtype))
+        self._check = Check(files[-1], header["tolerance"])
+        self._clock = Clock(instruments)
+
+    def measure(self, kernel: KernelObject, best_seconds: float) -> dict[str, Any]:
+        """Check and time one kernel; returns the report that ``result_from_reply`` reads."""
+        parts: dict[str, float] = {}
+        began = time.perf_counter()
+        run = self._prepared(kernel)
+        began = _lap(parts, "load", began)
+        seconds, report = self._checked(run)
+        began = _lap(parts, "check", began)
+        if report["status"] == "ok":
+            before = self._clock.peak()
+            samples = self._samples(run, seconds, best_seconds)
+            report |= self._verdict(samples, statistics.mean((before, self._clock.peak())))
+            _lap(parts, "time", began)
+        return report | {"parts": parts}
+
+    def compare(self, kernels: Sequence[KernelObject], rounds: int) -> list[dict[str, Any]]:
+        """Reports of kernels timed in interleaved rounds, forwards and backwards in turn; one sample each a round."""
+        runs = [self._prepared(kernel) for kernel in kernels]
+        checks = [self._checked(run) for run in runs]
+        right = [index for index, (_, report) in enumerate(checks) if report["status"] == "ok"]
+        numbers = {index: self._number(self._clock.sample(runs[index], 1)) for index in right}
+        samples: dict[int, list[float]] = {index: [] for index in right}
+        peaks = []
+        end = time.perf_counter() + self._options["timeout_seconds"] / 2 * len(kernels)
+        for turn in range(rounds):
+            peaks.append(self._clock.peak())
+            for index in right if turn % 2 == 0 else reversed(right):
+                samples[index].append(self._clock.sample(runs[index], numbers[index]))
+            if time.perf_counter() > end:
+                break
+        return [
+            report | (self._verdict(samples[index], statistics.median(peaks)) if index in samples else {})
+            for index, (_, report) in enumerate(checks)
+        ]
+
+    def _prepared(self, kernel: KernelObject) -> Run:
+        workspace = self._workspace.reserve(kernel.workspace_bytes)
+        inputs = [self._input(index, item) for index, item in enumerate(kernel.parameters[:-1])]
+        pointers = [address_of(array) for array in inputs]
+        return Run(kernel, [*pointers, address_of(self._result), workspace if kernel.workspace_bytes else 0], inputs)
+
+    def _input(self, index: int, parameter: Parameter) -> np.ndarray:
+        """An input as the kernel reads it: in memory of its own, packed where it is a constant."""
+        layout = parameter.layout if parameter.role == "constant" else None
+        array = self._arrays.pop((index, layout), None)
+        if array is None:
+            if len(self._arrays) >= len(self._files) + _KEPT_LAYOUTS:
+                del self._arrays[next(iter(self._arrays))]
+            plain = self._files[index]
+            array = aligned_copy(plain if layout is None else layout.pack(np.asarray(plain)))
+        self._arrays[index, layout] = array
+        return array
+
+    def _checked(self, run: Run) -> tuple[float, dict[str, Any]]:
+        """Run once over each poison; returns the seconds of the last run and a report with the verdict."""
+        seconds, error, problem = math.inf, math.nan, None
+        for poison in self._check.poisons:
+            self._check.poison(self._result, poison)
+            seconds = self._clock.sample(run, 1)
+            error, problem = self._check.compare(self._result)
+            if self._output.damaged() or self._workspace.damaged():
+                return seconds, {"status": "wrong-result", "message": "it wrote outside its output", "tainted": True}
+            if problem:
+                return seconds, {"status": "wrong-result", "message": problem, "max_error": error}
+        return seconds, {"status": "ok", "max_error": error, "verified": True}
+
+    def _samples(self, run: Run, first: float, best_seconds: float) -> list[float]:
+        """Seconds per run. ``first`` is what the first run took, cold."""
+        options = self._options
+        limit = options["race_factor"] * best_seconds
+        if first > 2 * limit and first >= options["min_sample_seconds"]:
+            return [first]
+        once = self._clock.sample(run, 1)
+        number = self._number(once)
+        samples = [once if number == 1 else self._clock.sample(run, number)]
+        spent = samples[0] * number
+        while samples[0] <= limit and len(samples) < options["max_samples"] and spent < options["max_seconds"]:
+            median = statistics.median(samples)
+            if len(samples) >= options["min_samples"] and max(samples) - min(samples) <= options["spread"] * median:
+                break
+            samples.append(self._clock.sample(run, number))
+            spent += samples[-1] * number
+        return samples
+
+    def _number(self, seconds: float) -> int:
+        """How many runs make a sample long enough."""
+        return max(1, math.ceil(self._options["min_sample_seconds"] / max(seconds, 1e-9)))
+
+    def _verdict(self, samples: Sequence[float], peak: float) -> dict[str, Any]:
+        report: dict[str, Any] = {"samples": list(samples), "probe": peak}
+        reached, possible = self._flops / statistics.median(samples), self._clock.best_peak * self._threads
+        if reached > _PEAK_MARGIN * possible:
+            report["status"] = "above-peak"
+            report["message"] = (
+                f"it would have to reach {reached / 1e9:.0f} GFLOP/s where the processor's peak is "
+                f"{possible / 1e9:.0f}: it does not do its work, or the clock is wrong"
+            )
+        return report
+
+
+class Run:
+    """A loaded kernel with its arguments, ready to be called. ``inputs`` are kept alive as long as it is."""
+
+    def __init__(self, kernel: KernelObject, pointers: Sequence[int], inputs: Sequence[np.ndarray]) -> None:
+        self._loaded = LoadedObject(kernel.code)
+        self._inputs = inputs
+        self._runtime = runtime_table(kernel.threads)
+        runtime = ctypes.addressof(self._runtime) if self._runtime is not None else 0
+        self._block = (ctypes.c_void_p * (len(pointers) + 1))(*pointers, runtime)
+        self.entry = self._loaded.address(kernel.entry)
+        self.arguments = ctypes.addressof(self._block)
+
+
+class Clock:
+    """Times runs outside Python, and reads the peak of one core with the FMA probe."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._timer_object = LoadedObject(instruments.timer)
+        void_p, int64 = ctypes.c_void_p, ctypes.c_int64
+        prototype = ctypes.CFUNCTYPE(None, void_p, void_p, int64, int64, void_p, void_p, ctypes.c_int)
+        self._time_kernel = prototype(self._timer_object.address("time_kernel"))
+        self._clock_gettime = ctypes.cast(ctypes.CDLL(None).clock_gettime, void_p)
+        self._elapsed = int64()
+        self._elapsed_at = ctypes.addressof(self._elapsed)
+
+        probe = instruments.probe
+        self._iterations = int64(1)
+        self._data = aligned_empty((probe.data_bytes,), np.dtype(np.uint8))
+        self._data.fill(0)
+        self._probe = Run(
+            KernelObject(probe.code, "fma_probe", (), 0),
+            [address_of(self._data), ctypes.addressof(self._iterations)], [self._data],
+        )  # fmt: skip
+        self._probe_flops = probe.flops_per_iteration
+        self.best_peak = 0.0
+        while (seconds := self.sample(self._probe, 1)) < _PROBE_SECONDS / 2:
+            self._iterations.value *= 2
+        self._iterations.value = math.ceil(self._iterations.value * _PROBE_SECONDS / seconds)
+
+    def sample(self, run: Run, number: int) -> float:
+        """Seconds per run of ``number`` runs in a row."""
+        self._time_kernel(
+            run.entry, run.arguments, number, 1, self._elapsed_at, self._clock_gettime, time.CLOCK_MONOTONIC
+        )
+        return self._elapsed.value / number * 1e-9
+
+    def peak(self) -> float:
+        """FLOP/s that this core reaches now."""
+        seconds = statistics.median(self.sample(self._probe, 1) for _ in range(_PROBE_SAMPLES))
+        peak = self._probe_flops * self._iterations.value / seconds
+        self.best_peak = max(self.best_peak, peak)
+        return peak
+
+
+class GuardedBuffer:
+    """Memory that kernels write to, with bytes on both sides that show when they write beyond it."""
+
+    def __init__(self) -> None:
+        self._memory = aligned_empty((2 * _GUARD,), np.dtype(np.uint8))
+        self.reserve(0)
+
+    def reserve(self, size: int) -> int:
+        """The address of ``size`` bytes, aligned to a cache line; what was reserved before is given up."""
+        if self._memory.size < size + 2 * _GUARD:
+            self._memory = aligned_empty((size + 2 * _GUARD,), np.dtype(np.uint8))
+            # Not zero, so that a kernel that counts on a clean workspace is caught: all ones are NaN and -1.
+            self._memory.fill(0xFF)
+        self._guards = (self._memory[:_GUARD], self._memory[_GUARD + size : 2 * _GUARD + size])
+        for guard in self._guards:
+            guard.fill(_GUARD_BYTE)
+        return address_of(self._memory) + _GUARD
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """An array in this memory."""
+        self.reserve(math.prod(shape) * dtype.itemsize)
+        return np.ndarray(shape, dtype, self._memory, _GUARD)
+
+    def damaged(self) -> bool:
+        """Whether something wrote beyond the buffer."""
+        return not all((guard == _GUARD_BYTE).all() for guard in self._guards)
+
+
+def _lap(parts: dict[str, float], name: str, began: float) -> float:
+    """Note the seconds since ``began`` under ``name``; returns now."""
+    now = time.perf_counter()
+    parts[name] = now - began
+    return now
