@@ -75,9 +75,9 @@ def version(db: sqlite_utils.Database) -> int:
 
 def is_foreign(db: sqlite_utils.Database) -> bool:
     """Whether the file belongs to another program; one that holds nothing at all does not."""
-    if db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
-        return False
-    return version(db) != 0 or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] != 0
+    # In this order: another process may be creating the tables between two of these reads.
+    is_empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0 and version(db) == 0
+    return not is_empty and db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID
 
 
 def migrate(db: sqlite_utils.Database) -> None:
