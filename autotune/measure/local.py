@@ -9,6 +9,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 
+import numpy as np
+
 from autotune.errors import AutotuneError
 from autotune.measure.process import Failure, Reply, WorkerProcess, wait_any
 from autotune.measure.results import MeasureOptions, MeasureResult, MeasureTask, result_from_reply
@@ -24,7 +26,10 @@ class LocalMeasurer:
 
     def __init__(self, task: MeasureTask, options: MeasureOptions | None = None, *, cores: Sequence[int] = ()) -> None:
         self._task, self._options = task, options or MeasureOptions()
-        self._worker = WorkerProcess("autotune.measure.worker", cpus=cores, memory_bytes=self._options.memory_bytes)
+        # The worker maps every array from its file and copies it; a constant is copied once more as it is packed.
+        arrays = sum(math.prod(p.shape) * np.dtype(p.dtype).itemsize for p in task.parameters)
+        memory = self._options.memory_bytes + 4 * arrays
+        self._worker = WorkerProcess("autotune.measure.worker", cpus=cores, memory_bytes=memory)
         self._queue: deque[tuple[Hashable, KernelObject, float]] = deque()
         self._began = 0.0
         self._served = 0  # requests since the worker started

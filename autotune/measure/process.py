@@ -197,7 +197,10 @@ class Source(Protocol):
 
 
 def wait_any(sources: Iterable[Source], timeout: float | None = None) -> None:
-    """Wait until one of the sources has something to poll, for at most ``timeout`` seconds (None: no limit)."""
+    """Wait until one of the sources has something to poll, for at most ``timeout`` seconds (None: no limit).
+
+    Returns at once where nothing is under way and no timeout is given.
+    """
     sources = list(sources)
     connections = [connection for source in sources for connection in source.connections()]
     moments = [source.deadline for source in sources if source.deadline is not None]

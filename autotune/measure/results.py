@@ -39,7 +39,8 @@ class MeasureOptions:
 
     A sample runs the kernel as often as ``min_sample_seconds`` needs. Samples are taken from ``min_samples`` to
     ``max_samples``, until they lie within ``spread`` of their median or ``max_seconds`` are over; only one is taken
-    of a kernel slower than ``race_factor`` times the best.
+    of a kernel slower than ``race_factor`` times the best. A candidate may take ``timeout_seconds`` in all, and
+    ``memory_bytes`` beyond what the task's arrays need.
     """
 
     min_sample_seconds: float = 1e-3

@@ -6,6 +6,7 @@ import ctypes
 import ctypes.util
 import functools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from autotune.errors import TargetError
@@ -45,11 +46,12 @@ def _parallel_address() -> int:
     )
 
 
-def _candidates() -> list[str]:
+def _candidates() -> Iterator[str]:
     """Libraries that may hold GOMP_parallel: the system's, then copies that wheels (xgboost among them) bundle."""
-    names = [ctypes.util.find_library(name) for name in ("gomp", "omp")]
-    # find_library asks the compiler or ldconfig, which small images lack; the loader knows its own path.
-    found = [name for name in names if name] + ["libgomp.so.1", "/opt/homebrew/opt/libomp/lib/libomp.dylib"]
+    yield "libgomp.so.1"
+    yield "/opt/homebrew/opt/libomp/lib/libomp.dylib"
     for folder in sys.path:
-        found += sorted(str(path) for path in Path(folder).glob("*.libs/libgomp*.so*"))
-    return found
+        yield from sorted(str(path) for path in Path(folder).glob("*.libs/libgomp*.so*"))
+    for name in ("gomp", "omp"):  # last, since it runs ldconfig and compilers
+        if found := ctypes.util.find_library(name):
+            yield found
