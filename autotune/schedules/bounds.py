@@ -17,7 +17,8 @@ import numpy as np
 
 from autotune.schedules.state import Fuse, Number, Split, Stage, State, reads
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.affine import interval_length
+from autotune.tensor_expr.affine import interval_length, lowest_index
+from autotune.tensor_expr.expr import Expr
 
 
 def ceildiv(a: Number, b: Number) -> Number:
@@ -131,19 +132,30 @@ class Bounds:
     def region(self, name: str, stage: str, loop: str | None) -> tuple[Number, ...]:
         """How much of tensor ``name``, per dimension, is read within one iteration of ``stage``'s ``loop``."""
         shape = self.state.stages[name].tensor.shape
-        extents: list[Number] = [1] * len(shape)
-        for consumer in self.state.consumers(name):
-            inside = consumer.name == stage or (loop is not None and self.state.nested_in(consumer.name, stage, loop))
-            if not inside:
-                continue
-            covers = self.covers(consumer.name, stage, loop)
-            by_axis = {a: covers[a.name] for a in (*consumer.tensor.axes, *consumer.tensor.reduce_axes)}
-            for read in reads(consumer.tensor):
-                if read.tensor.name == name:
-                    for dim, index in enumerate(read.indices):
-                        length = interval_length(index, by_axis, shape[dim])
-                        extents[dim] = maximum(extents[dim], minimum(length, shape[dim]))
+        readers = self.readers(name, stage, loop)
+        if not readers:
+            return (1,) * len(shape)
+        if len(readers) > 1:
+            return shape
+        reader = readers[0]
+        covers = self.covers(reader.name, stage, loop)
+        by_axis = {axis: covers[axis.name] for axis in (*reader.tensor.axes, *reader.tensor.reduce_axes)}
+        extents: list[Number] = []
+        for dim, access in enumerate(accesses(reader, name)):
+            if access is None:
+                extents.append(shape[dim])
+            else:
+                index, spread = access
+                extents.append(minimum(interval_length(index, by_axis) + spread, shape[dim]))
         return tuple(extents)
+
+    def readers(self, name: str, stage: str, loop: str | None) -> list[Stage]:
+        """The stages that read tensor ``name`` within one iteration of ``stage``'s ``loop``."""
+        return [
+            consumer
+            for consumer in self.state.consumers(name)
+            if consumer.name == stage or (loop is not None and self.state.nested_in(consumer.name, stage, loop))
+        ]
 
     def buffer_bytes(self, name: str) -> Number:
         """Bytes of the buffer that holds a stage's result, padding of its layout included."""
@@ -151,6 +163,15 @@ class Bounds:
         axes = self.stages[name].axes
         shape: list[Number] = [axes[axis.name] for axis in stage.tensor.axes]
         return product(physical_shape(stage, shape)) * dtypes.itemsize(stage.tensor.dtype)
+
+
+def accesses(reader: Stage, name: str) -> list[tuple[Expr, int] | None]:
+    """Per dimension of tensor ``name``: the lowest index at which ``reader`` reads it and how far the reads spread.
+
+    None for a dimension of which any part may be read.
+    """
+    found = [read.indices for read in reads(reader.tensor) if read.tensor.name == name]
+    return [lowest_index(indices) for indices in zip(*found, strict=True)]
 
 
 def physical_shape(stage: Stage, logical: list[Number]) -> list[Number]:

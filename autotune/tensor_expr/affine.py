@@ -6,7 +6,7 @@ linear (``//``, ``%``, ``min``, ...). Two atoms are the same when they are struc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,29 +93,71 @@ def affine(expr: Expr) -> Affine:
     return forms[id(expr)]
 
 
-def interval_length(index: Expr, covers: Mapping[Axis, Any], extent: int) -> Any:
-    """How long an interval holds all values of an index expression while each axis takes ``covers`` consecutive values.
+def lowest_index(indices: Sequence[Expr]) -> tuple[Expr, int] | None:
+    """The index among several that is always lowest, and how far above it the highest is; None where unknown.
 
-    Exact for linear expressions; for ``e // c`` an upper bound that ignores alignment; ``extent`` (all of the dimension)
-    where nothing better is known.
+    Known where the indices are linear and differ by constants only (a stencil), or are one and the same monotone
+    expression.
     """
+    forms = [affine(index) for index in indices]
+    spread = 0
+    lowest = indices[0]
+    for index, form in zip(indices[1:], forms[1:], strict=True):
+        difference = form - forms[0]
+        if not difference.is_const:
+            return None
+        if difference.const < (affine(lowest) - forms[0]).const:
+            lowest = index
+    constants = [(form - forms[0]).const for form in forms]
+    spread = max(constants) - min(constants)
+    return (lowest, spread) if is_monotone(lowest) else None
+
+
+def is_monotone(index: Expr) -> bool:
+    """Whether the index is linear, or grows with each of its axes: sums, products and quotients by positive numbers."""
+    if all(isinstance(atom, Axis) for atom, _ in affine(index).terms.values()):
+        return True
+    for node in walk([index]):
+        if isinstance(node, (Const, Axis)):
+            continue
+        constants = [int(c.value) for c in node.children if isinstance(c, Const)]
+        growing = isinstance(node, Binary) and (
+            node.op == "add"
+            or (node.op == "mul" and len(constants) >= 1 and constants[0] >= 0)
+            or (node.op in ("sub", "floordiv") and isinstance(node.b, Const) and constants[-1] > 0)
+        )
+        if not growing:
+            return False
+    return True
+
+
+def interval_length(index: Expr, covers: Mapping[Axis, Any]) -> Any:
+    """How many consecutive values hold a monotone index while each axis takes ``covers`` consecutive values.
+
+    Exact for linear indices; for ``e // c`` an upper bound that ignores alignment.
+    """
+    form = affine(index)
+    if all(isinstance(atom, Axis) for atom, _ in form.terms.values()):
+        length: Any = 1
+        for atom, coefficient in form.terms.values():
+            assert isinstance(atom, Axis)
+            length = length + abs(coefficient) * (covers[atom] - 1)
+        return length
     lengths: dict[int, Any] = {}
     for node in walk([index]):
-        value: Any = extent
-        if isinstance(node, Const):
-            value = 1
-        elif isinstance(node, Axis):
+        value: Any = 1
+        if isinstance(node, Axis):
             value = covers[node]
         elif isinstance(node, Binary):
             a, b = lengths[id(node.a)], lengths[id(node.b)]
             if node.op in ("add", "sub"):
                 value = a + b - 1
-            elif node.op == "mul" and isinstance(node.b, Const):
-                value = (a - 1) * abs(int(node.b.value)) + 1
-            elif node.op == "mul" and isinstance(node.a, Const):
-                value = (b - 1) * abs(int(node.a.value)) + 1
-            elif node.op == "floordiv" and isinstance(node.b, Const) and int(node.b.value) > 0:
+            elif node.op == "mul":
+                factor = node.b if isinstance(node.b, Const) else node.a
+                value = ((a if factor is node.b else b) - 1) * int(factor.value) + 1  # type: ignore[attr-defined]
+            elif node.op == "floordiv":
                 # One value stays one value; a longer run may straddle one more multiple than its length suggests.
-                value = 1 + (a - 1 + int(node.b.value) - 1) // int(node.b.value)
+                divisor = int(node.b.value)  # type: ignore[attr-defined]
+                value = 1 + (a - 1 + divisor - 1) // divisor
         lengths[id(node)] = value
     return lengths[id(index)]

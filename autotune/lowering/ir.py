@@ -1,0 +1,171 @@
+"""The loop IR: statements over scalar expressions.
+
+===========  =========================================================================================
+statement    meaning
+===========  =========================================================================================
+For          run the body for ``var`` = 0 .. extent-1. ``kind`` says how: ``serial``; ``parallel`` (iterations shared
+             among threads); ``unroll`` (straight-line code; the extent is constant once enclosing unrolled variables
+             are); ``vectorize`` (iterations are lanes; likewise constant, or masked where it is not)
+Block        statements in order
+Store        one element of a buffer becomes a value; ``Load`` in the value reads one
+If           the first branch where the condition holds, else the second
+Allocate     a buffer that exists while its body runs; its content is undefined at first
+===========  =========================================================================================
+
+Buffers have constant shapes and row-major order; two buffers never overlap. Nodes are immutable; variables, buffers and
+statements compare by identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+
+from autotune.schedules.layout import Layout
+from autotune.tensor_expr import dtypes
+from autotune.tensor_expr.expr import Expr, Load, Var, walk
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buffer:
+    """Memory for ``shape`` elements. ``role``: ``input``, ``constant`` or ``output`` (parameters), or ``local``."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    role: str = "local"
+
+    @property
+    def bytes(self) -> int:
+        return prod(self.shape) * dtypes.itemsize(self.dtype)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Elements between neighbours of each dimension."""
+        return tuple(prod(self.shape[dim + 1 :]) for dim in range(len(self.shape)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stmt:
+    """The base of all statements."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class For(Stmt):
+    var: Var
+    extent: Expr
+    kind: str
+    body: Stmt
+    lanes: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block(Stmt):
+    statements: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Store(Stmt):
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class If(Stmt):
+    condition: Expr
+    then: Stmt
+    otherwise: Stmt | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Allocate(Stmt):
+    buffer: Buffer
+    body: Stmt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Param:
+    """A buffer that the caller hands in: its logical shape, and its layout where it is packed."""
+
+    buffer: Buffer
+    shape: tuple[int, ...]
+    layout: Layout | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """A lowered operator: parameters (inputs in the order of the operator, then the output) and a body."""
+
+    name: str
+    params: tuple[Param, ...]
+    body: Stmt
+
+
+def block(*statements: Stmt | None) -> Stmt:
+    """The statements in order, nested blocks flattened."""
+    flat: list[Stmt] = []
+    for statement in statements:
+        flat += statement.statements if isinstance(statement, Block) else [statement] if statement is not None else []
+    return flat[0] if len(flat) == 1 else Block(tuple(flat))
+
+
+def children(stmt: Stmt) -> tuple[Stmt, ...]:
+    """The statements directly inside."""
+    if isinstance(stmt, (For, Allocate)):
+        return (stmt.body,)
+    if isinstance(stmt, Block):
+        return stmt.statements
+    if isinstance(stmt, If):
+        return (stmt.then,) if stmt.otherwise is None else (stmt.then, stmt.otherwise)
+    return ()
+
+
+def with_children(stmt: Stmt, inner: tuple[Stmt, ...]) -> Stmt:
+    """The statement around other statements; the same object where nothing changed."""
+    if all(a is b for a, b in zip(children(stmt), inner, strict=True)):
+        return stmt
+    if isinstance(stmt, For):
+        return For(stmt.var, stmt.extent, stmt.kind, inner[0], stmt.lanes)
+    if isinstance(stmt, Allocate):
+        return Allocate(stmt.buffer, inner[0])
+    if isinstance(stmt, If):
+        return If(stmt.condition, inner[0], inner[1] if len(inner) > 1 else None)
+    return block(*inner)
+
+
+def rewrite_statements(stmt: Stmt, fn: Callable[[Stmt], Stmt | None]) -> Stmt:
+    """Rebuild bottom-up: ``fn`` sees each statement over its rewritten parts and returns a replacement or None.
+
+    Recursion is as deep as loops nest, not as long as expressions are.
+    """
+    inner = tuple(rewrite_statements(child, fn) for child in children(stmt))
+    rebuilt = with_children(stmt, inner)
+    replacement = fn(rebuilt)
+    return rebuilt if replacement is None else replacement
+
+
+def statements(stmt: Stmt) -> Iterator[Stmt]:
+    """The statement and all inside it, outer ones first."""
+    stack = [stmt]
+    while stack:
+        current = stack.pop()
+        yield current
+        stack.extend(reversed(children(current)))
+
+
+def expressions(stmt: Stmt) -> tuple[Expr, ...]:
+    """The expressions that the statement itself holds."""
+    if isinstance(stmt, For):
+        return (stmt.extent,)
+    if isinstance(stmt, Store):
+        return (*stmt.indices, stmt.value)
+    return (stmt.condition,) if isinstance(stmt, If) else ()
+
+
+def loads(stmt: Stmt) -> Iterator[Load]:
+    """Every distinct load in the statement itself."""
+    for node in walk(expressions(stmt)):
+        if isinstance(node, Load):
+            yield node

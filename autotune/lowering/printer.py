@@ -1,0 +1,81 @@
+"""Loop IR as text that people can read."""
+
+from __future__ import annotations
+
+from autotune.lowering.ir import Allocate, Block, For, Function, If, Stmt, Store
+from autotune.tensor_expr.expr import Binary, Call, Cast, Compare, Const, Expr, Load, Not, Read, Reduce, Select, Var, walk
+
+_SYMBOLS = {
+    "add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "and": "and", "or": "or",
+    "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
+}  # fmt: skip
+_STRENGTH = {"or": 1, "and": 2, "add": 4, "sub": 4, "mul": 5, "div": 5, "floordiv": 5, "mod": 5}
+
+
+def show_expr(root: Expr) -> str:
+    """One line; parentheses only where they are needed."""
+    texts: dict[int, tuple[str, int]] = {}
+    for node in walk([root]):
+        texts[id(node)] = _show(node, [texts[id(child)] for child in node.children])
+    return texts[id(root)][0]
+
+
+def _show(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
+    plain = [text for text, _ in parts]
+    if isinstance(node, Const):
+        return str(node.value), 9 if not isinstance(node.value, bool) and node.value >= 0 else 6
+    if isinstance(node, Var):
+        return node.name, 9
+    if isinstance(node, Binary) and node.op in ("min", "max"):
+        return f"{node.op}({', '.join(plain)})", 9
+    if isinstance(node, (Binary, Compare)):
+        strength = _STRENGTH.get(node.op, 3)
+        left = plain[0] if parts[0][1] >= strength else f"({plain[0]})"
+        right = plain[1] if parts[1][1] > strength else f"({plain[1]})"
+        return f"{left} {_SYMBOLS[node.op]} {right}", strength
+    if isinstance(node, Not):
+        return f"not ({plain[0]})", 2
+    if isinstance(node, Select):
+        return f"select({', '.join(plain)})", 9
+    if isinstance(node, Cast):
+        return f"{node.dtype}({plain[0]})", 9
+    if isinstance(node, Call):
+        return f"{node.name}({', '.join(plain)})", 9
+    if isinstance(node, Read):
+        return f"{node.tensor.name}[{', '.join(plain)}]", 9
+    if isinstance(node, Load):
+        return f"{node.buffer.name}[{', '.join(plain)}]", 9
+    assert isinstance(node, Reduce), node
+    return f"{node.kind}({plain[0]}, over {', '.join(axis.name for axis in node.axes)})", 9
+
+
+def show(function: Function) -> str:
+    """The whole function, one statement a line."""
+    params = ", ".join(f"{p.buffer.name}: {p.buffer.role} {p.buffer.dtype}{list(p.buffer.shape)}" for p in function.params)
+    lines = [f"{function.name}({params})"]
+    _lines(function.body, 1, lines)
+    return "\n".join(lines)
+
+
+def _lines(stmt: Stmt, depth: int, out: list[str]) -> None:
+    pad = "    " * depth
+    if isinstance(stmt, Block):
+        for inner in stmt.statements:
+            _lines(inner, depth, out)
+    elif isinstance(stmt, For):
+        kind = "" if stmt.kind == "serial" else f"{stmt.kind} "
+        out.append(f"{pad}{kind}for {stmt.var.name} in 0..{show_expr(stmt.extent)}:")
+        _lines(stmt.body, depth + 1, out)
+    elif isinstance(stmt, Store):
+        indices = ", ".join(map(show_expr, stmt.indices))
+        out.append(f"{pad}{stmt.buffer.name}[{indices}] = {show_expr(stmt.value)}")
+    elif isinstance(stmt, If):
+        out.append(f"{pad}if {show_expr(stmt.condition)}:")
+        _lines(stmt.then, depth + 1, out)
+        if stmt.otherwise is not None:
+            out.append(f"{pad}else:")
+            _lines(stmt.otherwise, depth + 1, out)
+    else:
+        assert isinstance(stmt, Allocate), stmt
+        out.append(f"{pad}{stmt.buffer.name} = buffer {stmt.buffer.dtype}{list(stmt.buffer.shape)}")
+        _lines(stmt.body, depth, out)

@@ -1,0 +1,72 @@
+"""Schedule -> kernel object: lowering, LLVM text, machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+
+from autotune.lowering.ir import Function
+from autotune.lowering.pipeline import lower
+from autotune.schedules.schedule import Schedule
+from autotune.targets.artifact import KernelObject, Parameter
+from autotune.targets.facts import Caches, Target
+from autotune.targets.llvm.generate import ENTRY, generate
+from autotune.tensor_expr.serialize import from_json
+
+CODEGEN_LEVEL = 1  # measured against 2 and 3: equal speed of the code, a third of the time
+TOOLCHAIN = f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}, codegen {CODEGEN_LEVEL}"
+
+
+@cache
+def _machine(target: Target) -> llvm.TargetMachine:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    features = ",".join([f"+{feature}" for feature in target.features] + (["-prefer-256-bit"] if target.vector_bytes == 64 else []))
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu or "", features=features, opt=CODEGEN_LEVEL, reloc="pic", codemodel="small"
+    )
+
+
+def build(schedule: Schedule, target: Target, threads: int = 1) -> KernelObject:
+    """Machine code for a schedule whose knobs are set."""
+    return build_function(lower(schedule, target), target, threads)
+
+
+def build_function(function: Function, target: Target, threads: int = 1) -> KernelObject:
+    """Machine code for a lowered function."""
+    generated = generate(function, target, threads)
+    code = _machine(target).emit_object(llvm.parse_assembly(generated.text))
+    parameters = tuple(
+        Parameter(p.buffer.name, p.shape, p.buffer.dtype, p.buffer.role, p.layout) for p in function.params
+    )
+    return KernelObject(code, ENTRY, parameters, generated.workspace_bytes, threads)
+
+
+def assembly(schedule: Schedule, target: Target, threads: int = 1) -> str:
+    """The kernel's assembly text."""
+    generated = generate(lower(schedule, target), target, threads)
+    text: str = _machine(target).emit_assembly(llvm.parse_assembly(generated.text))
+    return text
+
+
+def target_to_json(target: Target) -> dict[str, Any]:
+    """A target's facts as JSON data."""
+    data = {name: getattr(target, name) for name in Target.__dataclass_fields__}
+    return {**data, "caches": [target.caches.l1, target.caches.l2, target.caches.l3], "features": list(target.features)}
+
+
+def target_from_json(data: Mapping[str, Any]) -> Target:
+    """The facts of ``target_to_json``."""
+    return Target(**{**data, "caches": Caches(*data["caches"]), "features": tuple(data["features"])})
+
+
+def build_from_json(request: Mapping[str, Any]) -> KernelObject:
+    """Build what ``{definition, schedule, target, threads}`` describe; the entry point of builder processes."""
+    output = from_json(request["definition"])
+    schedule = Schedule.from_json(output, request["schedule"])
+    return build(schedule, target_from_json(request["target"]), int(request["threads"]))
+

@@ -1,0 +1,60 @@
+"""Loop IR -> the text of an LLVM module, with the entry that ``autotune.targets.artifact`` describes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autotune.lowering.ir import Function
+from autotune.targets.facts import Target
+from autotune.targets.llvm.registers import register_buffers
+from autotune.targets.llvm.statements import FunctionEmitter, Module
+
+ENTRY = "kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A module's text and the bytes of workspace that its entry needs with a number of threads."""
+
+    text: str
+    workspace_bytes: int
+
+
+def generate(function: Function, target: Target, threads: int = 1) -> Generated:
+    """LLVM IR that is already in SSA form and needs no optimisation passes."""
+    module = Module(register_buffers(function), target.masked)
+    main = FunctionEmitter(module, in_thread=False)
+    arguments = []
+    for number, param in enumerate(function.params):
+        main.addresses.pointers[param.buffer] = f"%p{number}"
+        readonly = "" if param.buffer.role == "output" else " readonly"
+        arguments.append(f"ptr noalias{readonly} %p{number}")
+    main.statement(function.body)
+    shared = (module.shared_bytes + 63) // 64 * 64
+    per_thread = (module.thread_bytes + 63) // 64 * 64
+    signature = ", ".join([*arguments, "ptr noalias %workspace", "ptr noalias readonly %runtime"])
+    features = ",".join(f"+{feature}" for feature in (*target.features,))
+    body = [
+        f'target triple = "{target.triple}"',
+        *module.functions,
+        f"define internal void @body({signature}) #0 {{",
+        "entry:",
+        main.emitter.text(),
+        "ret void",
+        "}",
+        _entry(len(function.params)),
+        *module.declarations.values(),
+        f'attributes #0 = {{ nounwind "target-features"="{features}" "prefer-vector-width"="{target.vector_bytes * 8}" }}',
+    ]
+    text = "\n".join(body).replace("THREAD_BYTES", str(per_thread)).replace("SHARED_BYTES", str(shared))
+    return Generated(text, shared + per_thread * threads)
+
+
+def _entry(params: int) -> str:
+    lines = [f"define void @{ENTRY}(ptr %arguments) #0 {{"]
+    for number in range(params + 2):
+        lines.append(f"%at{number} = getelementptr ptr, ptr %arguments, i64 {number}")
+        lines.append(f"%a{number} = load ptr, ptr %at{number}, align 8")
+    passed = ", ".join(f"ptr %a{number}" for number in range(params + 2))
+    lines += [f"tail call void @body({passed})", "ret void", "}"]
+    return "\n".join(lines)

@@ -1,0 +1,189 @@
+"""Which local buffers live in registers, and their cells as SSA values.
+
+A buffer lives in registers when every access to it has indices made of constants, unrolled variables and at most one
+vectorised variable, along one and the same dimension in all stores. A cell is then one vector along that dimension, and a
+store just names a new SSA value. A load along another dimension is a transpose of a block of cells, done once for the
+block by a network of shuffles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+from autotune.lowering.ir import Allocate, Block, Buffer, For, Function, If, Stmt, Store, loads
+from autotune.targets.llvm.emitter import Emitter, vector_type
+from autotune.tensor_expr.affine import Affine, affine
+from autotune.tensor_expr.expr import Expr, Var
+
+MAX_CELLS = 256
+
+
+def register_buffers(function: Function) -> dict[Buffer, int | None]:
+    """The buffers that live in registers, each with the dimension that its vectors run along (None: scalars)."""
+    dims: dict[Buffer, set[int | None]] = {}
+    refused: set[Buffer] = set()
+    elements: dict[Buffer, int] = {}
+
+    def visit(stmt: Stmt, kinds: Mapping[Var, str]) -> None:
+        if isinstance(stmt, For):
+            constant = not stmt.extent.children and not isinstance(stmt.extent, Var)
+            kind = stmt.kind if constant and stmt.kind in ("unroll", "vectorize") else "serial"
+            visit(stmt.body, {**kinds, stmt.var: kind})
+        elif isinstance(stmt, Block):
+            for inner in stmt.statements:
+                visit(inner, kinds)
+        elif isinstance(stmt, Allocate):
+            elements[stmt.buffer] = prod(stmt.buffer.shape)
+            visit(stmt.body, kinds)
+        elif isinstance(stmt, If):
+            visit(stmt.then, kinds)
+            if stmt.otherwise is not None:
+                visit(stmt.otherwise, kinds)
+        else:
+            assert isinstance(stmt, Store)
+            access(stmt.buffer, stmt.indices, kinds, store=True)
+            for load in loads(stmt):
+                access(load.buffer, load.indices, kinds, store=False)
+
+    def access(buffer: Buffer, indices: tuple[Expr, ...], kinds: Mapping[Var, str], store: bool) -> None:
+        if buffer.role != "local" or buffer in refused:
+            return
+        vector_dims: list[int] = []
+        for dim, index in enumerate(indices):
+            for atom, coefficient in affine(index).terms.values():
+                kind = kinds.get(atom, "serial") if isinstance(atom, Var) else "serial"
+                if kind == "serial" or (kind == "vectorize" and coefficient != 1):
+                    refused.add(buffer)
+                elif kind == "vectorize":
+                    vector_dims.append(dim)
+        if len(vector_dims) > 1:
+            refused.add(buffer)
+        if store:
+            dims.setdefault(buffer, set()).add(vector_dims[0] if vector_dims else None)
+
+    visit(function.body, {})
+    found: dict[Buffer, int | None] = {}
+    for buffer, seen in dims.items():
+        if buffer not in refused and len(seen) == 1:
+            (dim,) = seen
+            if elements.get(buffer, MAX_CELLS + 1) <= MAX_CELLS * (buffer.shape[dim] if dim is not None else 1):
+                found[buffer] = dim
+    return found
+
+
+Cells = dict[tuple[int, ...], dict[int, tuple[str, int]]]
+
+
+class Registers:
+    """The cells of all register buffers: ``cells[buffer][other indices][start] = (value, width)``."""
+
+    def __init__(self, emitter: Emitter, dims: Mapping[Buffer, int | None]) -> None:
+        self.emitter = emitter
+        self.dims = dims
+        self.cells: dict[Buffer, Cells] = {}
+        self.transposed: dict[Any, list[str]] = {}
+
+    def split(self, buffer: Buffer, index: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+        """A cell's key: the indices without the vector dimension, and the place along that."""
+        dim = self.dims[buffer]
+        return (index, 0) if dim is None else ((*index[:dim], *index[dim + 1 :]), index[dim])
+
+    def store(self, buffer: Buffer, index: tuple[int, ...], value: str, width: int) -> None:
+        """A cell takes a new value."""
+        key, start = self.split(buffer, index)
+        self.cells.setdefault(buffer, {}).setdefault(key, {})[start] = (value, width)
+        self.transposed.clear()
+
+    def load(self, buffer: Buffer, index: tuple[int, ...], along: int | None, width: int) -> str:
+        """``width`` elements from a constant index on, along a dimension (None: one element)."""
+        dim = self.dims[buffer]
+        key, start = self.split(buffer, index)
+        if along is None:
+            return self._element(buffer, index)
+        if along == dim:
+            held = self.cells[buffer][key].get(start)
+            if held is not None and held[1] == width:
+                return held[0]
+        elif dim is not None:
+            block = self._transposed(buffer, index, along, width)
+            if block is not None:
+                return block
+        parts = [self._element(buffer, (*index[:along], index[along] + i, *index[along + 1 :])) for i in range(width)]
+        return self._assemble(buffer.dtype, parts)
+
+    def _element(self, buffer: Buffer, index: tuple[int, ...]) -> str:
+        key, place = self.split(buffer, index)
+        for start, (value, width) in self.cells.get(buffer, {}).get(key, {}).items():
+            if start <= place < start + width:
+                if width == 1:
+                    return value
+                kind = vector_type(buffer.dtype, width)
+                return self.emitter.emit(f"extractelement {kind} {value}, i64 {place - start}")
+        return "poison"  # beyond the valid lanes of a partial vector: computed, never stored
+
+    def _assemble(self, dtype: str, parts: list[str]) -> str:
+        kind, element = vector_type(dtype, len(parts)), vector_type(dtype, 1)
+        vector = "poison"
+        for lane, part in enumerate(parts):
+            vector = self.emitter.emit(f"insertelement {kind} {vector}, {element} {part}, i64 {lane}")
+        return vector
+
+    def _transposed(self, buffer: Buffer, index: tuple[int, ...], along: int, width: int) -> str | None:
+        """A row of the transpose of the cells at ``index[along] ...``; None where they are no regular block."""
+        dim = self.dims[buffer]
+        assert dim is not None
+        cells = self.cells.get(buffer, {})
+        rows: list[tuple[str, int]] = []
+        place = index[dim]
+        start = -1
+        for step in range(width):
+            row = (*index[:along], index[along] + step, *index[along + 1 :])
+            key, _ = self.split(buffer, row)
+            for begin, held in cells.get(key, {}).items():
+                if begin <= place < begin + held[1] and start in (-1, begin):
+                    start = begin
+                    rows.append(held)
+        lanes = rows[0][1] if rows else 0
+        if lanes < 2 or lanes & (lanes - 1) or width > lanes or any(held[1] != lanes for held in rows) or not rows:
+            return None
+        memo = (buffer, tuple(value for value, _ in rows), lanes)
+        if memo not in self.transposed:
+            self.transposed[memo] = self._transpose(buffer.dtype, [value for value, _ in rows], lanes)
+        value = self.transposed[memo][place - start]
+        return value if width == lanes else self.resize(buffer.dtype, value, lanes, width)
+
+    def _transpose(self, dtype: str, rows: list[str], lanes: int) -> list[str]:
+        """The transpose of up to ``lanes`` vectors of ``lanes`` elements: log2(lanes) rounds of interleaving."""
+        kind = vector_type(dtype, lanes)
+        half = lanes // 2
+        low = ", ".join(f"i32 {i // 2 + (lanes if i % 2 else 0)}" for i in range(lanes))
+        high = ", ".join(f"i32 {half + i // 2 + (lanes if i % 2 else 0)}" for i in range(lanes))
+        block = rows + ["poison"] * (lanes - len(rows))
+        for _ in range(lanes.bit_length() - 1):
+            following: list[str] = []
+            for a, b in zip(block[:half], block[half:], strict=True):
+                for mask in (low, high):
+                    if a == b == "poison":
+                        following.append("poison")
+                    else:
+                        text = f"shufflevector {kind} {a}, {kind} {b}, <{lanes} x i32> <{mask}>"
+                        following.append(self.emitter.emit(text))
+            block = following
+        return block
+
+    def resize(self, dtype: str, value: str, lanes: int, width: int) -> str:
+        """The first ``width`` of a vector's lanes; lanes beyond the vector are undefined."""
+        mask = ", ".join(f"i32 {i}" if i < lanes else "i32 poison" for i in range(width))
+        kind = vector_type(dtype, lanes)
+        return self.emitter.emit(f"shufflevector {kind} {value}, {kind} poison, <{width} x i32> <{mask}>")
+
+
+def register_index(form: Affine, constants: Mapping[Var, int]) -> int:
+    """The constant part of a register access's index, unrolled variables at their values."""
+    total = form.const
+    for atom, coefficient in form.terms.values():
+        if isinstance(atom, Var) and atom in constants:
+            total += coefficient * constants[atom]
+    return total

@@ -1,0 +1,306 @@
+"""Statements as LLVM control flow: loops with register cells in phis, straight-line unrolled code, threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from autotune.lowering.ir import Allocate, Block, Buffer, For, If, Stmt, Store, expressions, loads, statements
+from autotune.targets.llvm.addresses import Addresses, Lanes
+from autotune.targets.llvm.emitter import Emitter, Lines, vector_type
+from autotune.targets.llvm.expressions import Expressions
+from autotune.targets.llvm.registers import Cells, Registers
+from autotune.tensor_expr.expr import Const, Var, walk
+
+STACK_BYTES = 16 << 10  # larger buffers lie in the workspace, whose size the caller knows
+
+
+class Module:
+    """What functions share: declarations, workspace size, and the buffers in registers."""
+
+    def __init__(self, registers: Mapping[Buffer, int | None], masked: bool) -> None:
+        self.declarations: dict[str, str] = {}
+        self.functions: list[str] = []
+        self.registers = registers
+        self.masked = masked
+        self.shared_bytes = 0  # workspace of what runs once
+        self.thread_bytes = 0  # workspace of each thread of a parallel loop
+
+
+class FunctionEmitter:
+    """Emits the statements of one function."""
+
+    def __init__(self, module: Module, in_thread: bool) -> None:
+        self.module = module
+        self.in_thread = in_thread
+        self.emitter = Emitter(module.declarations)
+        self.addresses = Addresses(self.emitter)
+        self.registers = Registers(self.emitter, module.registers)
+        self.values = Expressions(self.emitter, self.addresses, self.registers)
+        self.workspace = "%workspace"
+        self.used = 0
+
+    def statement(self, stmt: Stmt) -> None:
+        """Emit a statement and all inside it."""
+        if isinstance(stmt, Block):
+            for inner in stmt.statements:
+                self.statement(inner)
+        elif isinstance(stmt, Store):
+            self._store(stmt)
+        elif isinstance(stmt, For):
+            self._loop(stmt)
+        elif isinstance(stmt, If):
+            self._if(stmt)
+        else:
+            assert isinstance(stmt, Allocate), stmt
+            self._allocate(stmt)
+
+    def _store(self, stmt: Store) -> None:
+        value = self.values.evaluate(stmt.value)
+        self.values.store(stmt.buffer, stmt.indices, value)
+        if stmt.buffer not in self.module.registers:
+            self._forget(stmt.buffer)
+
+    def _forget(self, buffer: Buffer) -> None:
+        memo = self.emitter.scope.loads
+        for key in [key for key in memo if key[0] == "load" and key[1] == id(buffer)]:
+            del memo[key]
+
+    def _allocate(self, stmt: Allocate) -> None:
+        buffer = stmt.buffer
+        if buffer in self.module.registers:
+            self.registers.cells.pop(buffer, None)
+            self.statement(stmt.body)
+            return
+        before = self.used
+        if buffer.bytes <= STACK_BYTES:
+            name = self.emitter.name()
+            self.emitter.entry.append(f"{name} = alloca i8, i64 {buffer.bytes}, align 64")
+        else:
+            self.used = (self.used + 63) // 64 * 64
+            name = self.emitter.name()
+            self.emitter.entry.append(f"{name} = getelementptr i8, ptr {self.workspace}, i64 {self.used}")
+            self.used += buffer.bytes
+            if self.in_thread:
+                self.module.thread_bytes = max(self.module.thread_bytes, self.used)
+            else:
+                self.module.shared_bytes = max(self.module.shared_bytes, self.used)
+        self.addresses.pointers[buffer] = name
+        self.statement(stmt.body)
+        self.used = before
+
+    # -- loops -------------------------------------------------------------------------------------------------
+
+    def _loop(self, stmt: For) -> None:
+        if stmt.kind == "vectorize":
+            self._vector(stmt)
+        elif stmt.kind == "parallel":
+            self._parallel(stmt)
+        elif stmt.kind == "unroll":
+            extent = self.addresses.constant(stmt.extent)
+            assert extent is not None, "an unrolled loop has a constant extent"
+            for step in range(extent):
+                self.addresses.constants[stmt.var] = step
+                self.statement(stmt.body)
+            del self.addresses.constants[stmt.var]
+        else:
+            self._serial(stmt)
+
+    def _vector(self, stmt: For) -> None:
+        active = self.addresses.constant(stmt.extent)
+        lanes = Lanes(stmt.var, stmt.lanes)
+        if active is not None and not self.module.masked:
+            lanes.width = active
+        elif active is None:
+            width = stmt.lanes
+            count, _ = self.addresses.scalar(stmt.extent)
+            places = "<" + ", ".join(f"i64 {i}" for i in range(width)) + ">"
+            lanes.mask = self.emitter.emit(f"icmp slt <{width} x i64> {places}, {self.values.widen((count, 1), 'int64', width)}")
+        elif active < stmt.lanes:
+            lanes.mask = "<" + ", ".join(f"i1 {'true' if i < active else 'false'}" for i in range(stmt.lanes)) + ">"
+        if lanes.width == 1:
+            self.addresses.constants[stmt.var] = 0
+            self.statement(stmt.body)
+            del self.addresses.constants[stmt.var]
+            return
+        self.addresses.lanes = lanes
+        self.statement(stmt.body)
+        self.addresses.lanes = None
+
+    def _serial(self, stmt: For) -> None:
+        extent = self.addresses.constant(stmt.extent)
+        if extent == 0:
+            return
+        if extent is None:
+            count, _ = self.addresses.scalar(stmt.extent)
+            runs = self.emitter.emit(f"icmp sgt i64 {count}, 0")
+            self._conditional(runs, lambda: self._counted(stmt, count), None)
+        else:
+            self._counted(stmt, str(extent))
+
+    def _counted(self, stmt: For, count: str) -> None:
+        """A loop that runs at least once; cells that its body stores are carried in phis."""
+        emitter, cells = self.emitter, self.registers.cells
+        carried = [
+            (buffer, key, start)
+            for buffer in _stored(stmt.body)
+            for key, row in cells.get(buffer, {}).items()
+            for start in row
+        ]
+        origin, head, done = emitter.label, emitter.fresh_label(), emitter.fresh_label()
+        emitter.branch(head)
+        emitter.start_block(head)
+        counter = emitter.name()
+        phis: Lines = []
+        emitter.lines.append(phis)
+        initial = [cells[buffer][key][start] for buffer, key, start in carried]
+        names = []
+        for (buffer, key, start), (_, width) in zip(carried, initial, strict=True):
+            name = emitter.name()
+            names.append(name)
+            cells[buffer][key][start] = (name, width)
+        self.registers.transposed.clear()
+        scope = emitter.push_scope()
+        self.addresses.runtime[stmt.var] = (counter, scope.depth)
+        self.statement(stmt.body)
+        following = emitter.emit(f"add nuw nsw i64 {counter}, 1")
+        again = emitter.emit(f"icmp slt i64 {following}, {count}")
+        latch = emitter.label
+        emitter.lines.append(f"br i1 {again}, label %{head}, label %{done}")
+        emitter.pop_scope()
+        phis.append(f"{counter} = phi i64 [0, %{origin}], [{following}, %{latch}]")
+        for (buffer, key, start), (value, width), name in zip(carried, initial, names, strict=True):
+            kind = vector_type(buffer.dtype, width)
+            last = cells[buffer][key][start][0]
+            phis.append(f"{name} = phi {kind} [{value}, %{origin}], [{last}, %{latch}]")
+        emitter.start_block(done)
+        self._drop_loads(stmt.body)
+
+    def _drop_loads(self, body: Stmt) -> None:
+        """What a finished piece of control flow stored, or loaded in blocks of its own, is not known any more."""
+        for inner in statements(body):
+            if isinstance(inner, Store) and inner.buffer not in self.module.registers:
+                self._forget(inner.buffer)
+
+    def _if(self, stmt: If) -> None:
+        condition, _ = self.values.evaluate(stmt.condition)
+        otherwise = stmt.otherwise
+        self._conditional(
+            condition, lambda: self.statement(stmt.then), (lambda: self.statement(otherwise)) if otherwise is not None else None
+        )
+        self._drop_loads(stmt)
+
+    def _conditional(self, condition: str, then: object, otherwise: object) -> None:
+        """Two arms, then phis for the cells in which they differ."""
+        emitter, registers = self.emitter, self.registers
+        labels = [emitter.fresh_label() for _ in range(3)]
+        emitter.lines.append(f"br i1 {condition}, label %{labels[0]}, label %{labels[1]}")
+        before = _copy(registers.cells)
+        ends: list[tuple[str, dict[Buffer, Cells]]] = []
+        for label, arm in zip(labels, (then, otherwise), strict=False):
+            emitter.start_block(label)
+            emitter.push_scope()
+            registers.cells = _copy(before)
+            if arm is not None:
+                arm()  # type: ignore[operator]
+            emitter.pop_scope()
+            ends.append((emitter.label, registers.cells))
+            emitter.branch(labels[2])
+        emitter.start_block(labels[2])
+        registers.cells = _copy(before)
+        registers.transposed.clear()
+        (label_a, cells_a), (label_b, cells_b) = ends
+        for buffer, rows in before.items():
+            for key, row in rows.items():
+                for start, (_, width) in row.items():
+                    a, b = cells_a[buffer][key][start][0], cells_b[buffer][key][start][0]
+                    merged = a
+                    if a != b:
+                        merged = emitter.emit(f"phi {vector_type(buffer.dtype, width)} [{a}, %{label_a}], [{b}, %{label_b}]")
+                    registers.cells[buffer][key][start] = (merged, width)
+
+    # -- threads -----------------------------------------------------------------------------------------------
+
+    def _parallel(self, stmt: For) -> None:
+        """Hand the body, as a function of its own, to the runtime's ``parallel``; iterations are taken one by one.
+
+        The closure is an array of 64-bit slots: the next iteration, the next thread's number, then what the body uses.
+        """
+        assert not self.in_thread, "parallel loops do not nest"
+        emitter, addresses = self.emitter, self.addresses
+        inner = FunctionEmitter(self.module, in_thread=True)
+        slots: list[tuple[str, str]] = [("i64", "0"), ("i64", "0"), ("ptr", self.workspace)]
+        for buffer, pointer in addresses.pointers.items():
+            inner.addresses.pointers[buffer] = f"%slot{len(slots)}"
+            slots.append(("ptr", pointer))
+        for var, (name, _) in addresses.runtime.items():
+            inner.addresses.runtime[var] = (f"%slot{len(slots)}", 0)
+            slots.append(("i64", name))
+        extent, _ = addresses.scalar(stmt.extent)
+        slots.append(("i64", extent))
+        inner.addresses.constants.update(addresses.constants)
+        inner._thread_body(stmt, f"%slot{len(slots) - 1}")
+        name = f"parallel{len(self.module.functions)}"
+        self.module.functions.append(_thread_function(name, slots, inner.emitter.text()))
+        closure = emitter.name()
+        emitter.entry.append(f"{closure} = alloca i64, i64 {len(slots)}, align 64")
+        for number, (kind, value) in enumerate(slots):
+            slot = emitter.emit(f"getelementptr i64, ptr {closure}, i64 {number}")
+            emitter.lines.append(f"store {kind} {value}, ptr {slot}, align 8")
+        run = emitter.emit("load ptr, ptr %runtime, align 8")
+        threads_slot = emitter.emit("getelementptr i64, ptr %runtime, i64 1")
+        threads = emitter.emit(f"load i64, ptr {threads_slot}, align 8")
+        count = emitter.emit(f"trunc i64 {threads} to i32")
+        emitter.lines.append(f"call void {run}(ptr @{name}, ptr {closure}, i32 {count}, i32 0)")
+        self._drop_loads(stmt.body)
+
+    def _thread_body(self, stmt: For, extent: str) -> None:
+        emitter = self.emitter
+        self.workspace = "%own"
+        head, body, done = (emitter.fresh_label() for _ in range(3))
+        emitter.branch(head)
+        emitter.start_block(head)
+        counter = emitter.emit("atomicrmw add ptr %closure, i64 1 monotonic")
+        more = emitter.emit(f"icmp slt i64 {counter}, {extent}")
+        emitter.lines.append(f"br i1 {more}, label %{body}, label %{done}")
+        emitter.start_block(body)
+        scope = emitter.push_scope()
+        self.addresses.runtime[stmt.var] = (counter, scope.depth)
+        self.statement(stmt.body)
+        emitter.pop_scope()
+        emitter.branch(head)
+        emitter.start_block(done)
+        emitter.lines.append("ret void")
+
+
+def _thread_function(name: str, slots: list[tuple[str, str]], body: str) -> str:
+    lines = [f"define internal void @{name}(ptr %closure) #0 {{", "start:"]
+    for number, (kind, _) in enumerate(slots):
+        lines.append(f"%at{number} = getelementptr i64, ptr %closure, i64 {number}")
+        if number >= 2:
+            lines.append(f"%slot{number} = load {kind}, ptr %at{number}, align 8")
+    lines += [
+        "%thread = atomicrmw add ptr %at1, i64 1 monotonic",
+        "%skip = mul i64 %thread, THREAD_BYTES",
+        "%offset = add i64 %skip, SHARED_BYTES",
+        "%own = getelementptr i8, ptr %slot2, i64 %offset",
+        "br label %entry",
+        "entry:",
+        body,
+        "}",
+    ]
+    return "\n".join(lines)
+
+
+def _stored(body: Stmt) -> list[Buffer]:
+    return list(dict.fromkeys(stmt.buffer for stmt in statements(body) if isinstance(stmt, Store)))
+
+
+def _copy(cells: dict[Buffer, Cells]) -> dict[Buffer, Cells]:
+    return {buffer: {key: dict(row) for key, row in rows.items()} for buffer, rows in cells.items()}
+
+
+def uses_parallel(body: Stmt) -> bool:
+    """Whether any loop is parallel."""
+    return any(isinstance(stmt, For) and stmt.kind == "parallel" for stmt in statements(body))
+
+
