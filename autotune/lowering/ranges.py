@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import gcd
 
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import Affine, affine
@@ -105,6 +106,16 @@ class Ranges:
             low, high = self.interval(rest)
             if low >= 0 and high < divisor:
                 return (whole if node.op == "floordiv" else rest).to_expr()
+            step = gcd(divisor, *(c for _, c in rest.terms.values() if c % divisor and gcd(c, divisor) > 1))
+            lanes = Affine(rest.const % step, {k: (t, c) for k, (t, c) in rest.terms.items() if c % step})
+            low, high = self.interval(lanes)
+            if 1 < step < divisor and low >= 0 and high < step:
+                # (step * x + lanes) // (step * d) is x // d, and % keeps the lanes.
+                outer = Affine(rest.const // step, {k: (t, c // step) for k, (t, c) in rest.terms.items() if c % step == 0})
+                coarse = self.simplify(Binary(dtypes.INDEX, node.op, outer.to_expr(), const(divisor // step, dtypes.INDEX)))
+                if node.op == "floordiv":
+                    return (whole + affine(coarse)).to_expr()
+                return (affine(coarse).scale(step) + lanes).to_expr()
             if whole.const or whole.terms:
                 inner = Binary(dtypes.INDEX, node.op, rest.to_expr(), node.b)
                 return whole.to_expr() + inner if node.op == "floordiv" else inner

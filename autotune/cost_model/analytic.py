@@ -1,0 +1,74 @@
+"""The analytic cost model: how many cycles a candidate takes, from ports, latencies, registers, caches and bandwidths.
+
+A roofline (Williams, Waterman and Patterson, CACM 52(4), 2009) with one roof per cache level, the compute roof refined
+by the register tile: multiply-adds per port, loads per port, the latency of each accumulator's chain, and spills. What a
+cache level must deliver is found from footprints: the outermost loop whose data fits the level above is where reuse ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from autotune.cost_model.nest import Column, Nest
+from autotune.targets.facts import Target
+
+MAX_BODY = 640  # multiply-adds in straight-line code: beyond, code generation and instruction fetch suffer
+USABLE = 0.75  # of a cache: the rest holds what else is touched
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Cycles of the whole run on one core's share, and their parts; all columns."""
+
+    cycles: Column
+    compute: Column
+    levels: tuple[Column, ...]  # of the transfers from L2, L3 and memory
+    copies: Column
+    overhead: Column
+    legal: np.ndarray
+
+
+def estimate(nest: Nest, target: Target, threads: int) -> Cost:
+    """The cost of every candidate."""
+    caches = (target.caches.l1, target.caches.l2, target.caches.l3)
+    # Bytes per cycle that one core gets from L2, L3 and memory: fractions of what the L1 delivers, typical for servers.
+    rates = (0.6 * target.vector_bytes, 8.0, 4.0)
+
+    multiply_adds = nest.accumulators * nest.unrolled
+    loads = sum(operand.loads for operand in nest.operands)
+    needed = nest.accumulators + nest.vectors + 1
+    spilled = np.maximum(0.0, needed - target.vector_registers)
+    body = np.maximum.reduce(
+        [multiply_adds / target.fma_ports, loads / target.load_ports, nest.unrolled * target.fma_latency]
+    )
+    body = body + 2 * spilled * nest.unrolled + 1.0
+    stores = nest.accumulators * (np.log2(nest.lanes) + 2 if nest.transposed else 2.0)
+    compute = nest.tiles * nest.steps * body
+    overhead = nest.tiles * (stores + nest.accumulators + 2 * target.fma_latency + 10)
+
+    levels = []
+    for size, rate in zip(caches, rates, strict=True):
+        levels.append(_traffic(nest, USABLE * size) / rate)
+    copies = nest.copied * (2 / 12.0 + 0.1) + nest.copied / np.maximum(nest.row, 1.0) * 0.5
+    parts = [compute + overhead, *levels]
+    slowest = np.maximum.reduce(parts)
+    cycles = slowest + 0.15 * (sum(parts) - slowest) + copies  # type: ignore[operator]
+    cycles = cycles * np.ceil(nest.parallel / threads) / nest.parallel
+    legal = (needed <= target.vector_registers + 2) & (multiply_adds <= MAX_BODY)
+    return Cost(cycles, compute, tuple(levels), copies, overhead, legal)
+
+
+def _traffic(nest: Nest, capacity: float) -> Column:
+    """Bytes that must come from beyond a cache of the given capacity."""
+    positions = len(nest.operands[0].bytes)
+    total = np.zeros_like(nest.accumulators)
+    found = np.zeros(total.shape, bool)
+    for position in range(positions):
+        footprint = sum(operand.bytes[position] for operand in nest.operands)
+        last = position == positions - 1
+        here = ~found & ((footprint <= capacity) | last)
+        total = np.where(here, footprint * nest.iterations[position], total)
+        found |= here
+    return total

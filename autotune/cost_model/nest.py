@@ -1,0 +1,184 @@
+"""What a population of candidates of one sketch does: trip counts, footprints and traffic, in columns.
+
+Everything is NumPy over one column per knob; nothing here runs once per candidate. Products of extents count the last,
+partial tile as a full one, so trip counts and footprints are upper bounds where tiles do not divide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autotune.schedules.bounds import Bounds, product
+from autotune.schedules.sketches.draft import axes_of, find_anchor
+from autotune.schedules.state import Stage, State, reads
+from autotune.targets.facts import Target
+from autotune.tensor_expr import dtypes
+from autotune.tensor_expr.affine import interval_length
+from autotune.tensor_expr.expr import Read
+
+Column = np.ndarray
+LINE = 64  # bytes of a cache line
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One operand of the anchor: bytes touched per iteration of each loop of the chain, and how the tile reads it.
+
+    ``loads`` counts load instructions of one unrolled body.
+    """
+
+    name: str
+    bytes: list[Column]
+    loads: Column
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """The anchor's loops from the outermost in (``extents``, ``iterations`` up to and including each), and its operands.
+
+    ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written out.
+    ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that feed the
+    anchor. ``transposed`` says that the tile is stored across its vectors.
+    """
+
+    extents: list[Column]
+    iterations: list[Column]
+    operands: list[Operand]
+    accumulators: Column
+    vectors: Column
+    unrolled: Column
+    tiles: Column
+    steps: Column
+    copied: Column
+    parallel: Column
+    transposed: bool
+    lanes: int
+    row: Column
+
+
+def describe(state: State, target: Target, count: int) -> Nest | None:
+    """The nest of a state whose factors are columns of ``count`` candidates; None where the operator reduces nothing."""
+    name = find_anchor(state)
+    if name is None:
+        return None
+    bounds = Bounds(state)
+    anchor = state.stages[name]
+    chain = loop_chain(state, anchor)
+    lanes = target.lanes(dtypes.itemsize(anchor.tensor.dtype))
+
+    def column(value: Any) -> Column:
+        return np.broadcast_to(np.asarray(value, np.float64), (count,))
+
+    extents = [column(bounds.stages[stage].extents[loop]) for stage, loop in chain]
+    iterations: list[Column] = []
+    total = column(1)
+    for extent in extents:
+        total = total * extent
+        iterations.append(total)
+    body = _body_position(state, anchor, chain)
+    vector = _vector_axis(anchor)
+    operands = [
+        _operand(bounds, anchor, read, chain, body, vector, lanes, column) for read in _distinct(anchor)
+    ]
+    axes = bounds.stages[name].axes
+    tile = {axis.name: column(axes[axis.name]) for axis in anchor.tensor.axes}
+    vectors = np.ceil(tile[vector] / lanes) if vector else column(1)
+    accumulators = vectors * product([tile[a] for a in tile if a != vector])  # type: ignore[misc]
+    reducing = {axis.name for axis in anchor.tensor.reduce_axes}
+    inner = bounds.covers(name, *chain[body]) if body >= 0 else {r: 1 for r in reducing}
+    unrolled = column(product([inner[axis] for axis in reducing]))
+    full = product([axis.extent for axis in anchor.tensor.reduce_axes])
+    tiles = column(1)
+    for axis in anchor.tensor.axes:
+        tiles = tiles * np.ceil(axis.extent / tile[axis.name])
+    copied, row = _copied(state, bounds, anchor, column)
+    first = state.stages[chain[0][0]] if chain else anchor
+    parallel = extents[0] if chain and first.kind(chain[0][1]) == "parallel" else column(1)
+    transposed = vector is not None and vector != anchor.tensor.axes[-1].name
+    return Nest(
+        extents, iterations, operands, accumulators, vectors, unrolled, tiles,
+        np.ceil(float(full) / unrolled), copied, parallel, transposed, lanes, row,
+    )  # fmt: skip
+
+
+def loop_chain(state: State, anchor: Stage) -> list[tuple[str, str]]:
+    """(stage, loop) around the anchor's body, outermost first."""
+    chain = [(anchor.name, loop) for loop in anchor.loops]
+    current = anchor
+    while current.attach is not None:
+        parent = state.stages[current.attach[0]]
+        position = parent.loops.index(current.attach[1])
+        chain = [*((parent.name, loop) for loop in parent.loops[: position + 1]), *chain]
+        current = parent
+    return chain
+
+
+def _body_position(state: State, anchor: Stage, chain: list[tuple[str, str]]) -> int:
+    """The innermost loop of the chain that is a loop in the code; what is inside is straight-line."""
+    serial = [
+        position
+        for position, (stage, loop) in enumerate(chain)
+        if state.stages[stage].kind(loop) in ("serial", "parallel")
+    ]
+    return serial[-1] if serial else -1
+
+
+def _vector_axis(anchor: Stage) -> str | None:
+    loops = [loop for loop in anchor.loops if anchor.kind(loop) == "vectorize"]
+    return loops[0].rsplit(".", 1)[0] if loops else None
+
+
+def _distinct(anchor: Stage) -> list[Read]:
+    return list({read.tensor.name: read for read in reads(anchor.tensor)}.values())
+
+
+def _operand(
+    bounds: Bounds, anchor: Stage, read: Read, chain: list[tuple[str, str]], body: int, vector: str | None, lanes: int, column: Any
+) -> Operand:
+    source = bounds.state.stages[read.tensor.name]
+    size = dtypes.itemsize(source.tensor.dtype)
+    axes = (*anchor.tensor.axes, *anchor.tensor.reduce_axes)
+
+    def lengths(position: int) -> list[Column]:
+        covers: Mapping[str, Any] = bounds.covers(anchor.name, *chain[position]) if position >= 0 else bounds.stages[anchor.name].axes
+        by_axis = {axis: covers[axis.name] for axis in axes}
+        return [
+            np.minimum(column(interval_length(index, by_axis)), extent)
+            for index, extent in zip(read.indices, source.tensor.shape, strict=True)
+        ]
+
+    packed = source.layout is not None
+
+    def touched(parts: list[Column]) -> Column:
+        if packed:
+            return column(product(parts) * size)  # type: ignore[arg-type]
+        return column(product(parts[:-1]) * np.ceil(parts[-1] * size / LINE) * LINE)  # type: ignore[arg-type]
+
+    elements = product(lengths(body))  # type: ignore[arg-type]
+    by_lanes = vector is not None and vector in axes_of(anchor, read)
+    return Operand(read.tensor.name, [touched(lengths(p)) for p in range(body + 1)], column(elements / lanes if by_lanes else elements))
+
+
+def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column]:
+    """Bytes written by the stages that the anchor reads, over the whole run, and the length of their rows."""
+    total, row = column(0), column(1)
+    for read in _distinct(anchor):
+        stage = state.stages[read.tensor.name]
+        if stage.tensor.is_placeholder:
+            continue
+        axes = bounds.stages[stage.name].axes
+        times = column(1)
+        if stage.attach is not None:
+            parent, loop = state.stages[stage.attach[0]], stage.attach[1]
+            for outer in parent.loops[: parent.loops.index(loop) + 1]:
+                times = times * column(bounds.stages[parent.name].extents[outer])
+        sizes = [column(axes[axis.name]) for axis in stage.tensor.axes]
+        total = total + times * column(product(sizes)) * dtypes.itemsize(stage.tensor.dtype)  # type: ignore[arg-type]
+        row = sizes[-1]
+    return total, row
+
+

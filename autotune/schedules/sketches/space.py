@@ -1,0 +1,53 @@
+"""The search space of an operator: all sketches that the rules derive from its expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autotune.errors import ScheduleError
+from autotune.schedules.schedule import Schedule
+from autotune.schedules.sketches.cache_write import cache_write
+from autotune.schedules.sketches.draft import Draft, Rule
+from autotune.schedules.sketches.inline import inline
+from autotune.schedules.sketches.packing import pack_constants
+from autotune.schedules.sketches.parallel import parallel_blocks
+from autotune.schedules.sketches.remaining import remaining
+from autotune.schedules.sketches.staging import stage_operands
+from autotune.schedules.sketches.tiling import tiling
+from autotune.schedules.sketches.vector_axis import vector_axis
+from autotune.targets.facts import Target
+from autotune.tensor_expr.tensor import Tensor
+
+SPACE_VERSION = 1  # counts up whenever the sketches of an operator, or the choices of a knob, change
+
+RULES: tuple[Rule, ...] = (
+    inline,  # element-wise stages vanish first, so that the others see the expressions that remain
+    cache_write,  # chooses the anchor
+    vector_axis,
+    tiling,
+    pack_constants,  # follows the order of the reduction loops
+    stage_operands,
+    parallel_blocks,  # last of the anchor's rules: fused loops cannot be cut or computed at
+    remaining,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """One structure: a schedule whose numbers are knobs, and what was chosen, in words."""
+
+    name: str
+    schedule: Schedule
+
+
+def sketches(output: Tensor, target: Target, threads: int = 1) -> tuple[Sketch, ...]:
+    """Every sketch of the operator on the target, in a fixed order; equal ones once."""
+    drafts = [Draft(Schedule(output), target, threads, out=output.name)]
+    for rule in RULES:
+        drafts = [following for draft in drafts for following in rule(draft)]
+    found: dict[str, Sketch] = {}
+    for draft in drafts:
+        found.setdefault(draft.schedule.text, Sketch("; ".join(draft.label), draft.schedule))
+    if not found:
+        raise ScheduleError(f"the rules found no sketch for {output.name!r}")
+    return tuple(found.values())

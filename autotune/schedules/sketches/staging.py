@@ -1,0 +1,82 @@
+"""Rule: where operands that are computed (padding) or copied next to the anchor are produced."""
+
+from __future__ import annotations
+
+from autotune.schedules.sketches.draft import Draft, axes_of, tile_factor
+from autotune.schedules.state import Stage, reads
+
+
+def stage_operands(draft: Draft) -> list[Draft]:
+    """Produce a computed operand at the root or per block; copy a plain one per block, or read it where it lies."""
+    if draft.anchor is None:
+        return [draft]
+    drafts = [draft]
+    for read in reads(draft.anchor_stage.tensor):
+        drafts = [following for current in drafts for following in _stage(current, read.tensor.name)]
+    return drafts
+
+
+def _stage(draft: Draft, name: str) -> list[Draft]:
+    source = draft.state.stages[name]
+    if source.tensor.constant or source.attach is not None or len(draft.state.consumers(name)) > 1:
+        return [draft]
+    place = _block_loop(draft, name)
+    if not source.tensor.is_placeholder:
+        if any(loop in source.reduce_loops for loop in source.loops):
+            return [draft]
+        root = simple_loops(draft, name, parallel=True).named(f"{name} at the root")
+        if place is None:
+            return [root]
+        inner = simple_loops(draft.step("compute_at", name, draft.out, place), name, parallel=False)
+        return [root, inner.named(f"{name} per block")]
+    if place is None:
+        return [draft.named(f"{name} in place")]
+    copied = draft.step("cache_read", name, draft.anchor)
+    copy = f"{name}.{draft.anchor}"
+    copied = copied.step("compute_at", copy, draft.out, place)
+    return [draft.named(f"{name} in place"), _pack_copy(copied, copy).named(f"{name} copied per block")]
+
+
+def _block_loop(draft: Draft, name: str) -> str | None:
+    """The innermost block loop that the operand depends on."""
+    stage = draft.anchor_stage
+    read = next(read for read in reads(stage.tensor) if read.tensor.name == name)
+    used = axes_of(stage, read)
+    own = dict(zip((a.name for a in draft.state.stages[draft.out].tensor.axes), (a.name for a in stage.tensor.axes), strict=True))
+    inside = [loop for loop in draft.outer if own[loop.rsplit(".", 1)[0]] in used]
+    return inside[-1] if inside else None
+
+
+def _pack_copy(draft: Draft, copy: str) -> Draft:
+    """Lay a copy out as register tiles read it: one panel per tile where it runs along the vector axis."""
+    stage = draft.anchor_stage
+    read = next(read for read in reads(stage.tensor) if read.tensor.name == copy)
+    rank = len(read.indices)
+    along = [dim for dim in range(rank) if draft.vector is not None and axes_of(stage, read, dim) == {draft.vector}]
+    if not along or draft.vector is None:
+        return simple_loops(draft, copy, parallel=False)
+    panel = tile_factor(draft, draft.vector)
+    dim, rest = along[0], [other for other in range(rank) if other != along[0]]
+    draft = draft.step("transform_layout", copy, [[dim, panel]], [f"{dim}.outer", *map(str, rest), f"{dim}.inner"])
+    draft = draft.step("split", copy, f"d{dim}", [panel, draft.lanes(copy)])
+    draft = draft.step("reorder", copy, [f"d{dim}.0", *(f"d{other}" for other in rest), f"d{dim}.1", f"d{dim}.2"])
+    return draft.step("unroll", copy, f"d{dim}.1").step("vectorize", copy, f"d{dim}.2")
+
+
+def simple_loops(draft: Draft, name: str, parallel: bool) -> Draft:
+    """A stage's innermost axis in vectors, and the outermost loops, fused, on all threads."""
+    stage: Stage = draft.state.stages[name]
+    spatial = [axis.name for axis in stage.tensor.axes]
+    if stage.tensor.reduce_axes:
+        inner = spatial[-1:]
+        draft = draft.step("reorder", name, [*spatial[:-1], *(a.name for a in stage.tensor.reduce_axes), *inner])
+    lanes = draft.lanes(name)
+    last = spatial[-1]
+    if stage.tensor.axes[-1].extent > 1:
+        draft = draft.step("split", name, last, [lanes]).step("vectorize", name, f"{last}.1")
+    outer = spatial[:-1]
+    if parallel and draft.threads > 1 and outer:
+        if len(outer) > 1:
+            draft = draft.step("fuse", name, outer, "all")
+        draft = draft.step("parallel", name, "all" if len(outer) > 1 else outer[0])
+    return draft

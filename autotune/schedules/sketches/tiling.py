@@ -1,0 +1,97 @@
+"""Rule: multi-level tiling of the output's loops around a register tile of the anchor.
+
+The output's axes are cut into outer blocks, tiles of a block, and a register tile; the anchor is computed for one register
+tile at a time, its reduction loops inside::
+
+    outer blocks ..            (data axes first, or weight axes first)
+      tiles of a block ..      (likewise)
+        anchor: reduction loops, the innermost of them partly unrolled
+                  register tile, unrolled and vectorised
+        copy of the tile to the output
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+from autotune.schedules.sketches.draft import Draft, axes_of, block_choices, knob, tile_choices
+from autotune.schedules.state import reads
+
+
+def tiling(draft: Draft) -> list[Draft]:
+    """One alternative per order of the blocks, of the tiles, and of the reduction loops."""
+    if draft.anchor is None:
+        return [draft]
+    drafts = []
+    orders = axis_orders(draft)
+    reduce_axes = tuple(axis.name for axis in draft.anchor_stage.tensor.reduce_axes)
+    moving = [axis for axis in draft.anchor_stage.tensor.reduce_axes if axis.extent > 1]
+    reduce_orders = [reduce_axes] if len(moving) < 2 else [reduce_axes, (*reduce_axes[1:], reduce_axes[0])]
+    for (a, outer), (b, middle), reducing in product(orders.items(), orders.items(), reduce_orders):
+        drafts.append(_tile(draft, outer, middle, reducing).named(f"blocks {a}", f"tiles {b}", f"reduce {','.join(reducing)}"))
+    return drafts
+
+
+def axis_orders(draft: Draft) -> dict[str, tuple[str, ...]]:
+    """The output's axes with those of one operand before those of the other, and the other way round, by name."""
+    stage = draft.anchor_stage
+    groups: dict[frozenset[str], list[str]] = {}
+    for axis in stage.tensor.axes:
+        operands = frozenset(read.tensor.name for read in reads(stage.tensor) if axis.name in axes_of(stage, read))
+        groups.setdefault(operands, []).append(axis.name)
+    shared = [axis for operands, axes in groups.items() if len(operands) != 1 for axis in axes]
+    single = {next(iter(operands)): axes for operands, axes in groups.items() if len(operands) == 1}
+    orders: dict[str, tuple[str, ...]] = {}
+    for first in single:
+        rest = [axis for name, axes in single.items() if name != first for axis in axes]
+        orders[f"{first} first"] = (*shared, *single[first], *rest)
+    return orders or {"in order": tuple(shared)}
+
+
+def _tile(draft: Draft, outer: tuple[str, ...], middle: tuple[str, ...], reducing: tuple[str, ...]) -> Draft:
+    anchor, out = draft.anchor, draft.out
+    assert anchor is not None
+    lanes = draft.lanes(anchor)
+    names = dict(zip((a.name for a in draft.anchor_stage.tensor.axes), (a.name for a in draft.state.stages[out].tensor.axes), strict=True))
+    for axis in draft.anchor_stage.tensor.axes:
+        if axis.name == draft.vector:
+            register = tuple(lanes * count for count in range(1, 5) if (count - 1) * lanes < axis.extent)
+        else:
+            register = tile_choices(axis.extent, 30)
+        blocks = block_choices(-(-axis.extent // max(1, register[0])))
+        own = names[axis.name]
+        draft = draft.step("split", out, own, [knob(f"{own}.block", blocks), knob(f"{own}.tile", register)])
+    loops = [names[axis] for axis in outer], [names[axis] for axis in middle]
+    order = [f"{axis}.0" for axis in loops[0]] + [f"{axis}.1" for axis in loops[1]]
+    draft = draft.step("reorder", out, [*order, *(f"{axis}.2" for axis in names.values())])
+    draft = draft.step("compute_at", anchor, out, order[-1])
+    draft = replace(draft, outer=tuple(order[: len(names)]), middle=tuple(order[len(names) :]))
+    return _register_tile(_copy(draft, [f"{axis}.2" for axis in names.values()]), reducing)
+
+
+def _register_tile(draft: Draft, reducing: tuple[str, ...]) -> Draft:
+    """The anchor's own loops: reductions, their unrolled part, then the register tile with the vector axis innermost."""
+    anchor, vector = draft.anchor_stage, draft.vector
+    name = anchor.name
+    spatial = [axis.name for axis in anchor.tensor.axes if axis.name != vector]
+    unrolled: list[str] = []
+    for axis in anchor.tensor.reduce_axes:
+        choices = (1, 2, 4, 8) if axis.extent >= 8 else tuple(sorted({1, axis.extent}))
+        draft = draft.step("split", name, axis.name, [knob(f"{axis.name}.unroll", choices)])
+        unrolled.append(f"{axis.name}.1")
+    if vector is not None:
+        draft = draft.step("split", name, vector, [draft.lanes(name)])
+    inner = [*spatial, *([f"{vector}.0", f"{vector}.1"] if vector is not None else [])]
+    draft = draft.step("reorder", name, [*(f"{axis}.0" for axis in reducing), *unrolled, *inner])
+    for loop in [*unrolled, *spatial, *([f"{vector}.0"] if vector is not None else [])]:
+        draft = draft.step("unroll", name, loop)
+    return draft.step("vectorize", name, f"{vector}.1") if vector is not None else draft
+
+
+def _copy(draft: Draft, tile: list[str]) -> Draft:
+    """The output's loops over one register tile: vectors along its innermost dimension, the rest unrolled."""
+    last = tile[-1]
+    for loop in tile[:-1]:
+        draft = draft.step("unroll", draft.out, loop)
+    return draft.step("vectorize", draft.out, last)
