@@ -1,0 +1,1 @@
+"""Search: from a space of schedules to the best one found."""

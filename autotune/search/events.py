@@ -1,0 +1,80 @@
+"""What happens during a search, for whoever listens: progress bars, logs, plots, early stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from autotune.schedules.schedule import Schedule
+from autotune.search.task import TuningTask
+from autotune.tuning_logs import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a search stands. ``trials`` and ``failed`` count earlier runs' trials of the task too; times in seconds."""
+
+    task: TuningTask
+    trials: int
+    total: int
+    failed: int
+    new_trials: int
+    best_seconds: float | None
+    peak_flops: float | None
+    elapsed: float
+    budget: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TuneResult:
+    """What a search found.
+
+    ``seconds`` is the winner's median in the head-to-head final, ``peak_fraction`` its share of the FMA peak that a probe
+    reached in the same final on as many threads. ``schedule`` is None where no candidate worked; ``failures`` counts
+    errors by kind, with an example message each. ``time_spent`` splits ``elapsed`` (both in seconds) by what the driver
+    did; ``trials`` counts earlier runs' trials of the task too, ``new_trials`` only this run's.
+    """
+
+    task: TuningTask
+    schedule: Schedule | None
+    seconds: float | None
+    peak_fraction: float | None
+    verified: bool
+    max_error: float | None
+    trials: int
+    new_trials: int
+    failed: int
+    elapsed: float
+    interrupted: bool
+    failures: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    time_spent: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def gflops(self) -> float | None:
+        """The winner's speed in GFLOP/s."""
+        return self.task.workload.flops / self.seconds / 1e9 if self.seconds else None
+
+    @property
+    def trials_per_second(self) -> float:
+        """This run's trials over its wall clock."""
+        return self.new_trials / self.elapsed if self.elapsed else 0.0
+
+
+class Listener:
+    """Hears of a search; every method does nothing until overridden."""
+
+    def on_start(self, progress: Progress) -> None:
+        """The search begins; trials of earlier runs are counted already."""
+
+    def on_trial(self, record: Record, progress: Progress) -> None:
+        """One trial finished and is in the database."""
+
+    def on_final(self, progress: Progress) -> None:
+        """The finalists are about to be measured against each other."""
+
+    def on_finish(self, result: TuneResult) -> None:
+        """The search is over."""
+
+    def should_stop(self, progress: Progress) -> bool:
+        """Asked after every trial: True ends the search as if its trials were used up."""
+        return False

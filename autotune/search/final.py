@@ -1,0 +1,52 @@
+"""The final: the best trials measured again, head to head, so that the winner does not owe its place to a lucky sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autotune.measure.builders import BuildResult
+from autotune.schedules.schedule import Schedule
+from autotune.search.history import trial_record
+from autotune.search.options import TuneOptions
+from autotune.search.workbench import Workbench
+from autotune.tuning_logs import Database, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Winner:
+    """The fastest finalist: seconds (median), share of the interleaved probe's peak, largest relative error."""
+
+    schedule: Schedule
+    seconds: float
+    peak_fraction: float | None
+    verified: bool
+    max_error: float
+
+
+def race_finalists(
+    bench: Workbench, database: Database, records: Sequence[Record], options: TuneOptions, run_id: str
+) -> Winner | None:
+    """Measure the given trials in interleaved rounds, record each as a final, and return the fastest.
+
+    Returns None where there is nothing to race or nothing survives.
+    """
+    output = bench.task.workload.output
+    schedules = [Schedule.from_json(output, json.loads(r.sketch)).with_knobs(r.knobs) for r in records]
+    kernels = bench.build(schedules)
+    racers = [number for number, kernel in enumerate(kernels) if kernel is not None]
+    if not racers:
+        return None
+    results = bench.measurer.compare([kernel for kernel in kernels if kernel is not None], options.rounds)
+    best: Winner | None = None
+    for place, (number, result) in enumerate(zip(racers, results, strict=True)):
+        record = records[number]
+        built = BuildResult((0, place), "ok", "", kernels[number], record.build_seconds)
+        final = trial_record(run_id, record.batch, place, record.sketch, record.knobs, options.seed, built, result, "final")
+        database.add(final, bench.task.key)
+        if final.status == "ok" and (best is None or result.seconds < best.seconds):
+            peak = result.probe * bench.task.threads
+            fraction = bench.task.workload.flops / result.seconds / peak if peak > 0 else None
+            best = Winner(schedules[number], result.seconds, fraction, result.verified, result.max_error)
+    return best

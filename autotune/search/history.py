@@ -1,0 +1,75 @@
+"""Between the search and the database: records of trials, and what earlier runs left behind."""
+
+from __future__ import annotations
+
+import math
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autotune.measure.builders import BuildResult
+from autotune.measure.results import MeasureResult
+from autotune.search.options import TuneOptions
+from autotune.search.space import Population, SearchSpace
+from autotune.search.task import TuningTask
+from autotune.targets.llvm.build import TOOLCHAIN
+from autotune.tuning_logs import Database, Record, Run
+from autotune.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All ``records`` of the task's trials; those that the space still has, as ``population`` with ``known`` records."""
+
+    records: list[Record]
+    population: Population
+    known: list[Record]
+    next_batch: int
+
+
+def load_history(database: Database, task: TuningTask, space: SearchSpace) -> History:
+    """What earlier runs measured of the task."""
+    records = database.records(task.key, phase="trial")
+    population, known = space.empty(), []
+    for record in records:
+        found = space.find(record.sketch, record.knobs)
+        if found is not None:
+            population = population.join(found)
+            known.append(record)
+    return History(records, population, known, max((r.batch for r in records), default=-1) + 1)
+
+
+def run_record(run_id: str, options: TuneOptions) -> Run:
+    """This run, as the database keeps it."""
+    return Run(
+        run_id=run_id, seed=options.seed, package_version=VERSION, llvm_version=TOOLCHAIN, command=" ".join(sys.argv),
+        options={"trials": options.trials, "budget": options.budget, "strategy": options.strategy, "batch": options.batch},
+        provenance={"python": platform.python_version(), "system": platform.platform()},
+    )  # fmt: skip
+
+
+def trial_record(
+    run_id: str, batch: int, row: int, sketch: str, knobs: Mapping[str, int], seed: int, built: BuildResult, result: MeasureResult | None,
+    phase: str = "trial",
+) -> Record:  # fmt: skip
+    """One trial: its build, and its measurement where the build succeeded."""
+    status, message = (built.status, built.message) if result is None else (result.status, result.message)
+    measured = result is not None and bool(result.samples)
+    return Record(
+        trial=f"{run_id}-{phase}-{batch}-{row}", run_id=run_id, sketch=sketch, knobs=knobs, seed=seed, batch=batch, phase=phase,
+        status=status, message=message, build_seconds=max(built.seconds, 0.0), **(_measured(result, measured) if result else {}),
+    )  # fmt: skip
+
+
+def _measured(result: MeasureResult, measured: bool) -> dict[str, object]:
+    values: dict[str, object] = {"verified": result.verified, "measure_seconds": result.measure_seconds}
+    if measured:
+        values |= {
+            "samples": result.samples, "seconds": result.seconds, "ci_low": result.ci_low, "ci_high": result.ci_high,
+        }  # fmt: skip
+    if math.isfinite(result.probe):
+        values["probe"] = result.probe / 1e9
+    if not math.isnan(result.max_error):
+        values["max_error"] = result.max_error
+    return values

@@ -1,0 +1,123 @@
+"""The space of candidates as matrices: a population is a sketch number and a row of knob positions per candidate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autotune.cost_model.features import SCHEMA, evaluate
+from autotune.schedules.schedule import Schedule
+from autotune.schedules.sketches import Sketch, sketches
+from autotune.targets.facts import Target
+from autotune.tensor_expr.tensor import Tensor
+
+Key = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """``sketch`` [n] and ``genes`` [n x widest sketch]: positions in each knob's choices, 0 where there is no knob."""
+
+    sketch: np.ndarray
+    genes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sketch)
+
+    def take(self, rows: np.ndarray | Sequence[int]) -> Population:
+        """Some of the candidates."""
+        rows = np.asarray(rows, np.int64)
+        return Population(self.sketch[rows], self.genes[rows])
+
+    def join(self, other: Population) -> Population:
+        """Both populations."""
+        return Population(np.concatenate([self.sketch, other.sketch]), np.concatenate([self.genes, other.genes]))
+
+    def key(self, row: int) -> Key:
+        """What identifies a candidate."""
+        return (int(self.sketch[row]), *map(int, self.genes[row]))
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A population with its features, and whether each candidate is worth building at all."""
+
+    population: Population
+    features: np.ndarray
+    legal: np.ndarray
+
+
+class SearchSpace:
+    """All sketches of an operator on a target, and the NumPy evaluation of populations over them."""
+
+    def __init__(self, output: Tensor, target: Target, threads: int = 1, given: Sequence[Sketch] | None = None) -> None:
+        self.output, self.target, self.threads = output, target, threads
+        self.sketches = tuple(given) if given is not None else sketches(output, target, threads)
+        self.choices = [[np.asarray(knob.choices) for knob in s.schedule.knobs] for s in self.sketches]
+        self.names = [[knob.name for knob in s.schedule.knobs] for s in self.sketches]
+        self.width = max((len(knobs) for knobs in self.choices), default=0)
+        self.sizes = np.ones((len(self.sketches), self.width), np.int64)
+        for number, knobs in enumerate(self.choices):
+            self.sizes[number, : len(knobs)] = [len(choices) for choices in knobs]
+        self._by_text = {s.schedule.text: number for number, s in enumerate(self.sketches)}
+
+    @property
+    def size(self) -> int:
+        """How many candidates there are, legal or not."""
+        return int(sum(int(np.prod(row, dtype=object)) for row in self.sizes))
+
+    def sample(self, generator: np.random.Generator, count: int) -> Population:
+        """Uniformly random candidates, an equal share of each sketch."""
+        sketch = generator.permutation(np.arange(count) % len(self.sketches))
+        genes = (generator.random((count, self.width)) * self.sizes[sketch]).astype(np.int64)
+        return Population(sketch, genes)
+
+    def evaluate(self, population: Population) -> Evaluated:
+        """Features and legality of all candidates, sketch by sketch."""
+        features = np.zeros((len(population), len(SCHEMA)), np.float32)
+        legal = np.ones(len(population), bool)
+        for number in np.unique(population.sketch):
+            rows = np.flatnonzero(population.sketch == number)
+            columns = {
+                name: choices[population.genes[rows, position]]
+                for position, (name, choices) in enumerate(zip(self.names[number], self.choices[number], strict=True))
+            }
+            state = self.sketches[number].schedule.replay(columns)
+            found = evaluate(state, self.target, self.threads, len(rows))
+            if found is not None:
+                features[rows], legal[rows] = found[0], found[1].legal
+        return Evaluated(population, features, legal)
+
+    def knobs(self, population: Population, row: int) -> dict[str, int]:
+        """A candidate's knob values by name."""
+        number = int(population.sketch[row])
+        return {
+            name: int(choices[population.genes[row, position]])
+            for position, (name, choices) in enumerate(zip(self.names[number], self.choices[number], strict=True))
+        }
+
+    def schedule(self, population: Population, row: int) -> Schedule:
+        """A candidate's schedule with all knobs set."""
+        return self.sketches[int(population.sketch[row])].schedule.with_knobs(self.knobs(population, row))
+
+    def find(self, sketch_text: str, knobs: Mapping[str, int]) -> Population | None:
+        """The candidate that a record describes, alone in a population; None where this space does not have it."""
+        number = self._by_text.get(sketch_text)
+        if number is None:
+            number = self._by_text.get(json.dumps(json.loads(sketch_text), sort_keys=True, separators=(",", ":")))
+        if number is None:
+            return None
+        genes = np.zeros((1, self.width), np.int64)
+        for position, (name, choices) in enumerate(zip(self.names[number], self.choices[number], strict=True)):
+            places = np.flatnonzero(choices == knobs.get(name, -1))
+            if not len(places):
+                return None
+            genes[0, position] = places[0]
+        return Population(np.array([number]), genes)
+
+    def empty(self) -> Population:
+        """No candidates."""
+        return Population(np.zeros(0, np.int64), np.zeros((0, self.width), np.int64))

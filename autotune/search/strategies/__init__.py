@@ -1,0 +1,11 @@
+"""Search strategies; importing this package registers all of them."""
+
+import importlib
+import pkgutil
+
+from autotune.search.strategies.strategy import Strategy, make_strategy, strategies, strategy
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["Strategy", "make_strategy", "strategies", "strategy"]

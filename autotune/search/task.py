@@ -1,0 +1,35 @@
+"""What is tuned: a workload on a target and device, as the tuning database knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autotune import tuning_logs
+from autotune.schedules.sketches import SPACE_VERSION
+from autotune.targets.facts import Target
+from autotune.targets.host import Device
+from autotune.targets.llvm.build import TOOLCHAIN
+from autotune.tensor_expr.workload import Workload
+from autotune.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class TuningTask:
+    """A workload, the target that code is generated for, the device that runs it, and the number of threads."""
+
+    workload: Workload
+    target: Target
+    device: Device
+    threads: int = 1
+
+    @property
+    def key(self) -> tuning_logs.Task:
+        """The task in the database's terms: what trials of earlier runs must share to count."""
+        return tuning_logs.Task(
+            workload=tuning_logs.Workload(self.workload.text, self.workload.operator, dict(self.workload.params)),
+            target=tuning_logs.TargetInfo(self.target.name, self.target.text),
+            device=tuning_logs.DeviceInfo(self.device.name, self.device.text, dict(self.device.facts)),
+            threads=self.threads,
+            toolchain=f"autotune {VERSION}, {TOOLCHAIN}",
+            space_version=SPACE_VERSION,
+        )

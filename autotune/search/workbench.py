@@ -1,0 +1,86 @@
+"""A task made ready for measuring: inputs and reference on disk, builders and a measuring worker on their cores."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from autotune.measure.builders import BuilderPool
+from autotune.measure.cores import plan_cores
+from autotune.measure.local import LocalMeasurer
+from autotune.measure.process import wait_any
+from autotune.measure.results import Measurer, MeasureTask, write_arrays
+from autotune.schedules.schedule import Schedule
+from autotune.search.options import TuneOptions
+from autotune.search.task import TuningTask
+from autotune.targets.artifact import KernelObject, Parameter
+from autotune.targets.llvm.build import target_to_json
+from autotune.targets.llvm.probe import host_instruments
+from autotune.tensor_expr import dtypes
+from autotune.tensor_expr.serialize import to_json
+
+TOLERANCE = {"float32": 1e-4, "float64": 1e-10}  # of max |error| / max |reference|; integers must be exact
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """Where candidates of one task are built and measured."""
+
+    task: TuningTask
+    builders: BuilderPool
+    measurer: Measurer
+    overlap: bool
+    definition: dict[str, Any]
+
+    def request(self, schedule: Schedule) -> dict[str, Any]:
+        """What a builder needs for a candidate."""
+        return {
+            "definition": self.definition, "schedule": schedule.to_json(),
+            "target": target_to_json(self.task.target), "threads": self.task.threads,
+        }  # fmt: skip
+
+    def build(self, schedules: list[Schedule]) -> list[KernelObject | None]:
+        """Build some schedules and wait for them; None for those that fail."""
+        for number, schedule in enumerate(schedules):
+            self.builders.submit(("again", number), self.request(schedule))
+        kernels: list[KernelObject | None] = [None] * len(schedules)
+        while self.builders.pending:
+            for built in self.builders.poll():
+                assert isinstance(built.ident, tuple)
+                kernels[built.ident[1]] = built.kernel
+            if self.builders.pending:
+                wait_any([self.builders])
+        return kernels
+
+
+@contextmanager
+def open_workbench(task: TuningTask, options: TuneOptions) -> Iterator[Workbench]:
+    """A workbench on this machine, whose processes and files go when the context ends."""
+    workload = task.workload
+    inputs = workload.random_inputs(options.seed)
+    reference = workload.compute_reference(inputs).astype(workload.output.dtype)
+    parameters = tuple(
+        Parameter(tensor.name, tensor.shape, tensor.dtype, role)
+        for tensor, role in (
+            *((t, "constant" if t.constant else "input") for t in workload.placeholders),
+            (workload.output, "output"),
+        )
+    )
+    cores = plan_cores(task.threads)
+    with tempfile.TemporaryDirectory(prefix="autotune-") as folder:
+        write_arrays(Path(folder), parameters, [*inputs.values(), reference])
+        dtype = workload.output.dtype if dtypes.is_float(workload.output.dtype) else "float32"
+        measure_task = MeasureTask(
+            parameters, Path(folder), TOLERANCE.get(workload.output.dtype, 0.0), workload.flops,
+            host_instruments(task.target.vector_bytes, dtype), task.threads,
+        )  # fmt: skip
+        build = replace(options.build, workers=cores.builders, cores=cores.building)
+        with (
+            BuilderPool(build) as builders,
+            LocalMeasurer(measure_task, options.measure, cores=cores.measuring) as measurer,
+        ):
+            yield Workbench(task, builders, measurer, cores.overlap, to_json(workload.output))
