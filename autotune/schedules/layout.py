@@ -43,21 +43,21 @@ class Layout:
 
     def pack(self, array: np.ndarray) -> np.ndarray:
         """A new C-contiguous array in this layout; what pads an extent is zero."""
-        parts: list[tuple[int, int, int]] = []  # (logical, divisor, extent), logical dimensions in order
+        parts: list[tuple[Dim, int]] = []  # each with its extent, logical dimensions in order
         padded: list[int] = []
         for logical, size in enumerate(array.shape):
-            own = sorted((d for d in self.dims if d.logical == logical), key=lambda d: -d.divisor)
+            own = sorted((d for d in self.dims if d.logical == logical), key=lambda d: (-d.divisor, d.modulus))
             extents = [d.extent(array.shape) for d in own]
             padded.append(int(np.prod(extents, dtype=np.int64)))
-            parts += [(logical, d.divisor, extent) for d, extent in zip(own, extents, strict=True)]
+            parts += zip(own, extents, strict=True)
             assert padded[-1] >= size
         work = array
         if tuple(padded) != array.shape:
             work = np.zeros(padded, array.dtype)
             work[tuple(slice(0, size) for size in array.shape)] = array
-        work = work.reshape([extent for _, _, extent in parts])
-        where = {(logical, divisor): axis for axis, (logical, divisor, _) in enumerate(parts)}
-        return np.ascontiguousarray(work.transpose([where[d.logical, d.divisor] for d in self.dims]))
+        work = work.reshape([extent for _, extent in parts])
+        where = {dim: axis for axis, (dim, _) in enumerate(parts)}
+        return np.ascontiguousarray(work.transpose([where[dim] for dim in self.dims]))
 
     def to_json(self) -> list[list[int]]:
         return [[d.logical, d.divisor, d.modulus] for d in self.dims]

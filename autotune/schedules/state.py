@@ -180,6 +180,22 @@ class State:
         return False
 
 
+def check_attachments(state: State) -> State:
+    """The state, unless a stage is read outside of the loop that it is computed in (or that loop's stage is gone)."""
+    for stage in state.stages.values():
+        if stage.attach is None:
+            continue
+        holder, axis = stage.attach
+        if holder not in state.stages or axis not in state.stages[holder].loops:
+            raise ScheduleError(f"stage {stage.name!r} is computed at {holder!r} axis {axis!r}, which this step would remove")
+        for reader in state.consumers(stage.name):
+            if reader.name != holder and not state.nested_in(reader.name, holder, axis):
+                raise ScheduleError(
+                    f"stage {stage.name!r} is computed at {holder!r} axis {axis!r}, but {reader.name!r} would read it outside that axis"
+                )
+    return state
+
+
 def reads(tensor: Tensor) -> Iterator[Read]:
     """Every distinct read node in the tensor's body."""
     if tensor.body is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from autotune.errors import ScheduleError
 from autotune.schedules.primitives.reorder import check_order
-from autotune.schedules.primitives.step import Step, check_plain, primitive
+from autotune.schedules.primitives.step import Step, check_no_attached, check_plain, primitive
 from autotune.schedules.state import Stage, State
 
 
@@ -36,6 +36,7 @@ class Vectorize(Step):
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
         check_plain(stage, self.axis)
+        check_no_attached(state, stage, self.axis)
         _refuse_reduction(stage, self.axis, "vectorized")
         other = [loop for loop in stage.loops if stage.kind(loop) == "vectorize"]
         if other:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
 from autotune.schedules.primitives.step import Step, primitive
-from autotune.schedules.state import State, fresh_stage
+from autotune.schedules.state import State, check_attachments, fresh_stage
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import Axis, Expr, Read, Reduce, rewrite, substitute
 from autotune.tensor_expr.tensor import Tensor
@@ -50,7 +50,7 @@ class CacheRead(Step):
 
         assert reader.tensor.body is not None
         state = state.with_stage(replace(reader, tensor=replace(reader.tensor, body=rewrite(reader.tensor.body, redirect))))
-        return state.with_stage_before(fresh_stage(copy), reader.name)
+        return check_attachments(state.with_stage_before(fresh_stage(copy), reader.name))
 
 
 @primitive("cache_write")
@@ -88,5 +88,5 @@ class CacheWrite(Step):
             body = Reduce(body.dtype, body.kind, fresh, substitute(body.body, dict(zip(body.axes, fresh, strict=True))))
         tile = Tensor(f"{stage.name}.tile", tensor.shape, tensor.dtype, axes, body)
         copied = replace(tensor, body=Read(tensor.dtype, tile, tensor.axes))
-        state = state.with_stage(fresh_stage(copied))
-        return state.with_stage_before(fresh_stage(tile), stage.name)
+        state = state.with_stage(replace(fresh_stage(copied), layout=stage.layout))
+        return check_attachments(state.with_stage_before(fresh_stage(tile), stage.name))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
 from autotune.schedules.primitives.step import Step, primitive
-from autotune.schedules.state import State, reads
+from autotune.schedules.state import State, check_attachments, reads
 from autotune.tensor_expr.expr import Expr, Read, Reduce, rewrite, substitute
 
 
@@ -52,7 +52,7 @@ class ComputeAt(Step):
                     f"stage {stage.name!r} cannot be computed at {consumer.name!r} axis {self.axis!r}: "
                     f"{reader.name!r} reads it outside that axis"
                 )
-        return state.with_stage(replace(stage, attach=(consumer.name, self.axis)))
+        return check_attachments(state.with_stage(replace(stage, attach=(consumer.name, self.axis))))
 
 
 @primitive("compute_inline")
@@ -91,4 +91,4 @@ class ComputeInline(Step):
             tensor = replace(reader.tensor, body=rewrite(reader.tensor.body, inline))
             state = state.with_stage(replace(reader, tensor=tensor))
         assert not any(read.tensor.name == stage.name for s in state.stages.values() for read in reads(s.tensor))
-        return state.without_stage(stage.name)
+        return check_attachments(state.without_stage(stage.name))

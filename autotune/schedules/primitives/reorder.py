@@ -44,8 +44,12 @@ class Reorder(Step):
 
 
 def check_order(stage: Stage) -> None:
-    """A vectorised loop is the innermost one, unrolled loops excepted."""
+    """A vectorised loop is the innermost one, unrolled loops excepted; a parallel one is the outermost."""
     for loop in stage.loops:
+        if stage.kind(loop) == "parallel" and loop != stage.loops[0]:
+            raise ScheduleError(
+                f"stage {stage.name!r}: parallel axis {loop!r} must stay outermost; its axes are: {', '.join(stage.loops)}"
+            )
         if stage.kind(loop) == "vectorize":
             inside = [other for other in stage.loops[stage.loops.index(loop) + 1 :] if stage.kind(other) != "unroll"]
             if inside:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autotune.lowering.ir import Buffer
+from autotune.lowering.ranges import Ranges
+from autotune.targets.llvm.arithmetic import integer_operation
 from autotune.targets.llvm.emitter import Emitter
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import Affine, affine
@@ -30,17 +32,35 @@ class Place:
     lane_step: int
 
 
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """What an index expression depends on: its variables, and whether it is arithmetic on variables alone.
+
+    ``height`` is how deep it nests; arithmetic deeper than ``MAX_HEIGHT`` counts as impure, so that what recurses over
+    the pure may.
+    """
+
+    variables: frozenset[Var]
+    pure: bool
+    height: int = 0
+
+
+MAX_HEIGHT = 100
+
+
 @dataclass(slots=True)
 class Addresses:
     """Values of loop variables: constants while unrolled, SSA names (with their scope's depth) at run time."""
 
     emitter: Emitter
+    ranges: Ranges
     pointers: dict[Buffer, str] = field(default_factory=dict)
     constants: dict[Var, int] = field(default_factory=dict)
     runtime: dict[Var, tuple[str, int]] = field(default_factory=dict)
     lanes: Lanes | None = None
     _forms: dict[int, tuple[Expr, Affine]] = field(default_factory=dict)
     _flat: dict[tuple[int, ...], tuple[tuple[Expr, ...], Affine]] = field(default_factory=dict)
+    _natures: dict[int, tuple[Expr, Nature]] = field(default_factory=dict)
 
     def form(self, expr: Expr) -> Affine:
         """The expression's linear form, computed once per node."""
@@ -49,8 +69,41 @@ class Addresses:
             held = self._forms[id(expr)] = (expr, affine(expr))
         return held[1]
 
-    def place(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Place | None:
-        """Where an access points; None where a lane's place is not linear (a gather)."""
+    def nature(self, expr: Expr) -> Nature:
+        """What the expression depends on, computed once per node."""
+        held = self._natures.get(id(expr))
+        if held is not None:
+            return held[1]
+        stack: list[tuple[Expr, bool]] = [(expr, False)]
+        while stack:
+            node, ready = stack.pop()
+            if id(node) in self._natures:
+                continue
+            if not ready and node.children:
+                stack.append((node, True))
+                stack.extend((child, False) for child in node.children)
+                continue
+            if isinstance(node, Var):
+                nature = Nature(frozenset((node,)), True)
+            elif isinstance(node, Const):
+                nature = Nature(frozenset(), True)
+            else:
+                parts = [self._natures[id(child)][1] for child in node.children]
+                # A quotient by what may be 0 stays where its condition guards it.
+                pure = isinstance(node, Binary) and (node.op not in ("floordiv", "mod") or isinstance(node.b, Const))
+                height = 1 + max(part.height for part in parts)
+                pure = pure and node.dtype == dtypes.INDEX and height <= MAX_HEIGHT and all(part.pure for part in parts)
+                nature = Nature(frozenset().union(*(part.variables for part in parts)), pure, height)
+            self._natures[id(node)] = (node, nature)
+        return self._natures[id(expr)][1]
+
+    def uniform(self, expr: Expr) -> bool:
+        """Whether the expression is index arithmetic that is the same in all lanes."""
+        nature = self.nature(expr)
+        return nature.pure and (self.lanes is None or self.lanes.var not in nature.variables)
+
+    def flat(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Affine:
+        """The linear form of the element's position in its buffer, computed once per access."""
         key = (id(buffer), *map(id, indices))
         held = self._flat.get(key)
         if held is None:
@@ -58,9 +111,13 @@ class Addresses:
             for index, stride in zip(indices, buffer.strides, strict=True):
                 total = total + self.form(index).scale(stride)
             held = self._flat[key] = (indices, total)
-        offset, step = held[1].const, 0
+        return held[1]
+
+    def taken_apart(self, form: Affine) -> Place | None:
+        """A linear form with unrolled variables at their values; None where it is not linear in the lane, or not pure."""
+        offset, step = form.const, 0
         terms: list[tuple[Expr, int]] = []
-        for atom, coefficient in held[1].terms.values():
+        for atom, coefficient in form.terms.values():
             if isinstance(atom, Var):
                 if atom in self.constants:
                     offset += coefficient * self.constants[atom]
@@ -68,7 +125,7 @@ class Addresses:
                     step = coefficient
                 else:
                     terms.append((atom, coefficient))
-            elif self.lanes is not None and self.uses(atom, self.lanes.var):
+            elif not self.uniform(atom):
                 return None
             else:
                 value = self.constant(atom)
@@ -78,28 +135,33 @@ class Addresses:
                     offset += coefficient * value
         return Place(offset, tuple(terms), step)
 
-    def uses(self, expr: Expr, var: Var) -> bool:
-        """Whether the variable occurs in the expression."""
-        stack: list[Expr] = [expr]
-        while stack:
-            node = stack.pop()
-            if node is var:
-                return True
-            stack.extend(node.children)
-        return False
+    def place(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Place | None:
+        """Where an access points; None where that has to be computed element by element (a gather)."""
+        return self.taken_apart(self.flat(buffer, indices))
 
     def constant(self, expr: Expr) -> int | None:
-        """The value of an index expression where unrolled variables make it a constant."""
+        """The value of index arithmetic where unrolled variables make it a constant."""
         if isinstance(expr, Const):
             return int(expr.value)
         if isinstance(expr, Var):
             return self.constants.get(expr)
-        if not isinstance(expr, Binary):
+        nature = self.nature(expr)
+        if not nature.pure or not all(var in self.constants for var in nature.variables):
             return None
-        a, b = self.constant(expr.a), self.constant(expr.b)
-        if a is None or b is None:
-            return None
-        return _FOLD[expr.op](a, b)
+        values: dict[int, int] = {}
+        stack: list[tuple[Expr, bool]] = [(expr, False)]
+        while stack:
+            node, ready = stack.pop()
+            if isinstance(node, Const):
+                values[id(node)] = int(node.value)
+            elif isinstance(node, Var):
+                values[id(node)] = self.constants[node]
+            elif ready:
+                assert isinstance(node, Binary)
+                values[id(node)] = _FOLD[node.op](values[id(node.a)], values[id(node.b)])
+            else:
+                stack += [(node, True), *((child, False) for child in node.children)]
+        return values[id(expr)]
 
     def pointer(self, buffer: Buffer, place: Place) -> str:
         """The address of the place's first lane."""
@@ -117,17 +179,10 @@ class Addresses:
 
     def depth(self, expr: Expr) -> int:
         """The outermost scope in which the expression can be computed."""
-        deepest = 0
-        stack: list[Expr] = [expr]
-        while stack:
-            node = stack.pop()
-            if isinstance(node, Var) and node in self.runtime:
-                deepest = max(deepest, self.runtime[node][1])
-            stack.extend(node.children)
-        return deepest
+        return max((self.runtime[var][1] for var in self.nature(expr).variables if var in self.runtime), default=0)
 
     def scalar(self, expr: Expr) -> tuple[str, int]:
-        """A scalar index expression as an i64, and the depth at which it stands."""
+        """Uniform index arithmetic as an i64, and the depth at which it stands."""
         folded = self.constant(expr)
         if folded is not None:
             return str(folded), 0
@@ -136,19 +191,23 @@ class Addresses:
         form = self.form(expr)
         if len(form.terms) == 1 and not form.const and next(iter(form.terms.values()))[1] == 1:
             return self._atom(next(iter(form.terms.values()))[0])
+        place = self.taken_apart(form)
+        assert place is not None, "a scalar is uniform"
+        return self.combined(place)
+
+    def combined(self, place: Place) -> tuple[str, int]:
+        """The sum of a place's parts but the lane's, as an i64, and the depth at which it stands."""
         total: str | None = None
-        depth, offset = 0, form.const
-        for atom, coefficient in form.terms.values():
+        depth = 0
+        for atom, coefficient in place.terms:
             value, level = self.scalar(atom)
-            if value.lstrip("-").isdigit():
-                offset += int(value) * coefficient
-                continue
             if coefficient != 1:
                 value = self.emitter.pure(level, f"mul nsw i64 {value}, {coefficient}")
             depth = max(depth, level)
             total = value if total is None else self.emitter.pure(depth, f"add nsw i64 {total}, {value}")
-        assert total is not None
-        return (self.emitter.pure(depth, f"add nsw i64 {total}, {offset}") if offset else total), depth
+        if total is None:
+            return str(place.offset), 0
+        return (self.emitter.pure(depth, f"add nsw i64 {total}, {place.offset}") if place.offset else total), depth
 
     def _atom(self, expr: Expr) -> tuple[str, int]:
         if isinstance(expr, Var):
@@ -168,31 +227,3 @@ _FOLD: dict[str, Callable[[int, int], int]] = {
     "min": min,
     "max": max,
 }
-
-
-def integer_operation(op: str, a: str, b: str, kind: str, emit: Callable[[str], str]) -> str:
-    """Integer arithmetic with Python's rounding of ``//`` and ``%`` towards minus infinity."""
-    if op in ("add", "sub", "mul"):
-        return emit(f"{op} {kind} {a}, {b}")
-    if op in ("min", "max"):
-        comparison = emit(f"icmp {'slt' if op == 'min' else 'sgt'} {kind} {a}, {b}")
-        return emit(f"select {_bools(kind)} {comparison}, {kind} {a}, {kind} {b}")
-    if b.isdigit() and int(b) & (int(b) - 1) == 0 and int(b) > 0:
-        if op == "floordiv":
-            return emit(f"ashr {kind} {a}, {int(b).bit_length() - 1}")
-        return emit(f"and {kind} {a}, {int(b) - 1}")
-    quotient, remainder = emit(f"sdiv {kind} {a}, {b}"), emit(f"srem {kind} {a}, {b}")
-    zero = "0" if not kind.startswith("<") else "zeroinitializer"
-    inexact = emit(f"icmp ne {kind} {remainder}, {zero}")
-    signs = emit(f"xor {kind} {remainder}, {b}")
-    opposite = emit(f"icmp slt {kind} {signs}, {zero}")
-    adjust = emit(f"and {_bools(kind)} {inexact}, {opposite}")
-    if op == "floordiv":
-        step = emit(f"sext {_bools(kind)} {adjust} to {kind}")
-        return emit(f"add {kind} {quotient}, {step}")
-    moved = emit(f"add {kind} {remainder}, {b}")
-    return emit(f"select {_bools(kind)} {adjust}, {kind} {moved}, {kind} {remainder}")
-
-
-def _bools(kind: str) -> str:
-    return f"<{kind.split()[0][1:]} x i1>" if kind.startswith("<") else "i1"

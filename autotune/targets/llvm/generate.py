@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autotune.lowering.analysis import function_ranges, unproven_loads
 from autotune.lowering.ir import Function
 from autotune.targets.facts import Target
 from autotune.targets.llvm.registers import register_buffers
@@ -22,7 +23,8 @@ class Generated:
 
 def generate(function: Function, target: Target, threads: int = 1) -> Generated:
     """LLVM IR that is already in SSA form and needs no optimisation passes."""
-    module = Module(register_buffers(function), target.masked)
+    ranges = function_ranges(function)
+    module = Module(register_buffers(function), ranges, unproven_loads(function, ranges), target.masked)
     main = FunctionEmitter(module, in_thread=False)
     arguments = []
     for number, param in enumerate(function.params):
@@ -33,10 +35,10 @@ def generate(function: Function, target: Target, threads: int = 1) -> Generated:
     shared = (module.shared_bytes + 63) // 64 * 64
     per_thread = (module.thread_bytes + 63) // 64 * 64
     signature = ", ".join([*arguments, "ptr noalias %workspace", "ptr noalias readonly %runtime"])
-    features = ",".join(f"+{feature}" for feature in (*target.features,))
+    features = ",".join(f"+{feature}" for feature in target.features)
     body = [
         f'target triple = "{target.triple}"',
-        *module.functions,
+        *(body.function(shared, per_thread) for body in module.threads),
         f"define internal void @body({signature}) #0 {{",
         "entry:",
         main.emitter.text(),
@@ -46,8 +48,7 @@ def generate(function: Function, target: Target, threads: int = 1) -> Generated:
         *module.declarations.values(),
         f'attributes #0 = {{ nounwind "target-features"="{features}" "prefer-vector-width"="{target.vector_bytes * 8}" }}',
     ]
-    text = "\n".join(body).replace("THREAD_BYTES", str(per_thread)).replace("SHARED_BYTES", str(shared))
-    return Generated(text, shared + per_thread * threads)
+    return Generated("\n".join(body), shared + per_thread * threads)
 
 
 def _entry(params: int) -> str:

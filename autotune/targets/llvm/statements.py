@@ -2,28 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from autotune.lowering.ir import Allocate, Block, Buffer, For, If, Stmt, Store, expressions, loads, statements
+from autotune.lowering.ir import Allocate, Block, Buffer, For, If, Stmt, Store, statements
+from autotune.lowering.ranges import Ranges
 from autotune.targets.llvm.addresses import Addresses, Lanes
+from autotune.targets.llvm.arithmetic import Value, vector_literal
 from autotune.targets.llvm.emitter import Emitter, Lines, vector_type
 from autotune.targets.llvm.expressions import Expressions
+from autotune.targets.llvm.memory import Memory
 from autotune.targets.llvm.registers import Cells, Registers
-from autotune.tensor_expr.expr import Const, Var, walk
 
+Arm = Callable[[], None]
 STACK_BYTES = 16 << 10  # larger buffers lie in the workspace, whose size the caller knows
 
 
+@dataclass(slots=True)
 class Module:
-    """What functions share: declarations, workspace size, and the buffers in registers."""
+    """What its functions share: facts about the lowered function, declarations, thread bodies and workspace sizes."""
 
-    def __init__(self, registers: Mapping[Buffer, int | None], masked: bool) -> None:
-        self.declarations: dict[str, str] = {}
-        self.functions: list[str] = []
-        self.registers = registers
-        self.masked = masked
-        self.shared_bytes = 0  # workspace of what runs once
-        self.thread_bytes = 0  # workspace of each thread of a parallel loop
+    registers: Mapping[Buffer, int | None]
+    ranges: Ranges
+    unproven: frozenset[int]
+    masked: bool
+    declarations: dict[str, str] = field(default_factory=dict)
+    threads: list[ThreadBody] = field(default_factory=list)
+    shared_bytes: int = 0  # workspace of what runs once
+    thread_bytes: int = 0  # workspace of each thread of a parallel loop
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadBody:
+    """The body of a parallel loop as a function of its own; its closure is an array of 64-bit ``slots``."""
+
+    name: str
+    slots: tuple[tuple[str, str], ...]
+    text: str
+
+    def function(self, shared_bytes: int, thread_bytes: int) -> str:
+        """The function's text, for threads whose workspaces follow the shared one."""
+        lines = [f"define internal void @{self.name}(ptr %closure) #0 {{", "start:"]
+        for number, (kind, _) in enumerate(self.slots):
+            lines.append(f"%at{number} = getelementptr i64, ptr %closure, i64 {number}")
+            if number >= 2:
+                lines.append(f"%slot{number} = load {kind}, ptr %at{number}, align 8")
+        lines += [
+            "%thread = atomicrmw add ptr %at1, i64 1 monotonic",
+            f"%skip = mul i64 %thread, {thread_bytes}",
+            f"%offset = add i64 %skip, {shared_bytes}",
+            "%own = getelementptr i8, ptr %slot2, i64 %offset",
+            "br label %entry",
+            "entry:",
+            self.text,
+            "}",
+        ]
+        return "\n".join(lines)
 
 
 class FunctionEmitter:
@@ -33,11 +67,13 @@ class FunctionEmitter:
         self.module = module
         self.in_thread = in_thread
         self.emitter = Emitter(module.declarations)
-        self.addresses = Addresses(self.emitter)
+        self.addresses = Addresses(self.emitter, module.ranges)
         self.registers = Registers(self.emitter, module.registers)
-        self.values = Expressions(self.emitter, self.addresses, self.registers)
+        self.memory = Memory(self.emitter, self.addresses, self.registers, module.unproven)
+        self.values = Expressions(self.emitter, self.addresses, self.memory)
         self.workspace = "%workspace"
         self.used = 0
+        self.allocated: dict[Buffer, str] = {}
 
     def statement(self, stmt: Stmt) -> None:
         """Emit a statement and all inside it."""
@@ -56,7 +92,9 @@ class FunctionEmitter:
 
     def _store(self, stmt: Store) -> None:
         value = self.values.evaluate(stmt.value)
-        self.values.store(stmt.buffer, stmt.indices, value)
+        linear = self.memory.linear_store(stmt.buffer, stmt.indices)
+        places = () if linear else tuple(self.values.evaluate(index) for index in stmt.indices)
+        self.memory.store(stmt.buffer, stmt.indices, places, value)
         if stmt.buffer not in self.module.registers:
             self._forget(stmt.buffer)
 
@@ -71,19 +109,23 @@ class FunctionEmitter:
             self.registers.cells.pop(buffer, None)
             self.statement(stmt.body)
             return
-        before = self.used
         if buffer.bytes <= STACK_BYTES:
-            name = self.emitter.name()
-            self.emitter.entry.append(f"{name} = alloca i8, i64 {buffer.bytes}, align 64")
+            # Unrolled copies of the statement follow each other, so that they share the memory.
+            if buffer not in self.allocated:
+                self.allocated[buffer] = self.emitter.name()
+                self.emitter.entry.append(f"{self.allocated[buffer]} = alloca i8, i64 {buffer.bytes}, align 64")
+            self.addresses.pointers[buffer] = self.allocated[buffer]
+            self.statement(stmt.body)
+            return
+        before = self.used
+        start = (before + 63) // 64 * 64
+        name = self.emitter.name()
+        self.emitter.entry.append(f"{name} = getelementptr i8, ptr {self.workspace}, i64 {start}")
+        self.used = start + buffer.bytes
+        if self.in_thread:
+            self.module.thread_bytes = max(self.module.thread_bytes, self.used)
         else:
-            self.used = (self.used + 63) // 64 * 64
-            name = self.emitter.name()
-            self.emitter.entry.append(f"{name} = getelementptr i8, ptr {self.workspace}, i64 {self.used}")
-            self.used += buffer.bytes
-            if self.in_thread:
-                self.module.thread_bytes = max(self.module.thread_bytes, self.used)
-            else:
-                self.module.shared_bytes = max(self.module.shared_bytes, self.used)
+            self.module.shared_bytes = max(self.module.shared_bytes, self.used)
         self.addresses.pointers[buffer] = name
         self.statement(stmt.body)
         self.used = before
@@ -112,11 +154,11 @@ class FunctionEmitter:
             lanes.width = active
         elif active is None:
             width = stmt.lanes
-            count, _ = self.addresses.scalar(stmt.extent)
-            places = "<" + ", ".join(f"i64 {i}" for i in range(width)) + ">"
-            lanes.mask = self.emitter.emit(f"icmp slt <{width} x i64> {places}, {self.values.widen((count, 1), 'int64', width)}")
+            count = self.memory.widen((self.addresses.scalar(stmt.extent)[0], 1), "int64", width)
+            places = vector_literal(list(range(width)), "i64")
+            lanes.mask = self.emitter.emit(f"icmp slt <{width} x i64> {places}, {count}")
         elif active < stmt.lanes:
-            lanes.mask = "<" + ", ".join(f"i1 {'true' if i < active else 'false'}" for i in range(stmt.lanes)) + ">"
+            lanes.mask = vector_literal([int(lane < active) for lane in range(stmt.lanes)], "i1")
         if lanes.width == 1:
             self.addresses.constants[stmt.var] = 0
             self.statement(stmt.body)
@@ -162,6 +204,8 @@ class FunctionEmitter:
         scope = emitter.push_scope()
         self.addresses.runtime[stmt.var] = (counter, scope.depth)
         self.statement(stmt.body)
+        del self.addresses.runtime[stmt.var]
+        cells = self.registers.cells
         following = emitter.emit(f"add nuw nsw i64 {counter}, 1")
         again = emitter.emit(f"icmp slt i64 {following}, {count}")
         latch = emitter.label
@@ -182,14 +226,32 @@ class FunctionEmitter:
                 self._forget(inner.buffer)
 
     def _if(self, stmt: If) -> None:
-        condition, _ = self.values.evaluate(stmt.condition)
+        condition = self.values.evaluate(stmt.condition)
         otherwise = stmt.otherwise
+        if condition[1] > 1:
+            self._masked(condition, stmt.then)
+            if otherwise is not None:
+                self._masked(self.values.inverted(condition), otherwise)
+            return
         self._conditional(
-            condition, lambda: self.statement(stmt.then), (lambda: self.statement(otherwise)) if otherwise is not None else None
+            condition[0], lambda: self.statement(stmt.then), (lambda: self.statement(otherwise)) if otherwise is not None else None
         )
         self._drop_loads(stmt)
 
-    def _conditional(self, condition: str, then: object, otherwise: object) -> None:
+    def _masked(self, condition: Value, body: Stmt) -> None:
+        """Inside a vectorised loop: the lanes in which the condition holds run the body."""
+        lanes = self.addresses.lanes
+        assert lanes is not None
+        before = lanes.mask
+        self.memory.masks.append(condition)
+        lanes.mask = condition[0]
+        if before is not None:
+            lanes.mask = self.emitter.emit(f"and {vector_type('bool', lanes.width)} {before}, {condition[0]}")
+        self.statement(body)
+        lanes.mask = before
+        self.memory.masks.pop()
+
+    def _conditional(self, condition: str, then: Arm, otherwise: Arm | None) -> None:
         """Two arms, then phis for the cells in which they differ."""
         emitter, registers = self.emitter, self.registers
         labels = [emitter.fresh_label() for _ in range(3)]
@@ -201,22 +263,26 @@ class FunctionEmitter:
             emitter.push_scope()
             registers.cells = _copy(before)
             if arm is not None:
-                arm()  # type: ignore[operator]
+                arm()
             emitter.pop_scope()
             ends.append((emitter.label, registers.cells))
             emitter.branch(labels[2])
         emitter.start_block(labels[2])
-        registers.cells = _copy(before)
+        registers.cells = {}
         registers.transposed.clear()
         (label_a, cells_a), (label_b, cells_b) = ends
-        for buffer, rows in before.items():
-            for key, row in rows.items():
-                for start, (_, width) in row.items():
-                    a, b = cells_a[buffer][key][start][0], cells_b[buffer][key][start][0]
+        for buffer in (*cells_a, *(buffer for buffer in cells_b if buffer not in cells_a)):
+            rows_a, rows_b = cells_a.get(buffer, {}), cells_b.get(buffer, {})
+            for key in {**rows_a, **rows_b}:
+                row_a, row_b = rows_a.get(key, {}), rows_b.get(key, {})
+                for start in {**row_a, **row_b}:
+                    width = (row_a.get(start) or row_b[start])[1]
+                    # A cell that one arm alone has written is read only where that arm has run.
+                    a, b = row_a.get(start, _UNWRITTEN)[0], row_b.get(start, _UNWRITTEN)[0]
                     merged = a
                     if a != b:
                         merged = emitter.emit(f"phi {vector_type(buffer.dtype, width)} [{a}, %{label_a}], [{b}, %{label_b}]")
-                    registers.cells[buffer][key][start] = (merged, width)
+                    registers.cells.setdefault(buffer, {}).setdefault(key, {})[start] = (merged, width)
 
     # -- threads -----------------------------------------------------------------------------------------------
 
@@ -239,8 +305,8 @@ class FunctionEmitter:
         slots.append(("i64", extent))
         inner.addresses.constants.update(addresses.constants)
         inner._thread_body(stmt, f"%slot{len(slots) - 1}")
-        name = f"parallel{len(self.module.functions)}"
-        self.module.functions.append(_thread_function(name, slots, inner.emitter.text()))
+        name = f"parallel{len(self.module.threads)}"
+        self.module.threads.append(ThreadBody(name, tuple(slots), inner.emitter.text()))
         closure = emitter.name()
         emitter.entry.append(f"{closure} = alloca i64, i64 {len(slots)}, align 64")
         for number, (kind, value) in enumerate(slots):
@@ -272,23 +338,7 @@ class FunctionEmitter:
         emitter.lines.append("ret void")
 
 
-def _thread_function(name: str, slots: list[tuple[str, str]], body: str) -> str:
-    lines = [f"define internal void @{name}(ptr %closure) #0 {{", "start:"]
-    for number, (kind, _) in enumerate(slots):
-        lines.append(f"%at{number} = getelementptr i64, ptr %closure, i64 {number}")
-        if number >= 2:
-            lines.append(f"%slot{number} = load {kind}, ptr %at{number}, align 8")
-    lines += [
-        "%thread = atomicrmw add ptr %at1, i64 1 monotonic",
-        "%skip = mul i64 %thread, THREAD_BYTES",
-        "%offset = add i64 %skip, SHARED_BYTES",
-        "%own = getelementptr i8, ptr %slot2, i64 %offset",
-        "br label %entry",
-        "entry:",
-        body,
-        "}",
-    ]
-    return "\n".join(lines)
+_UNWRITTEN = ("poison", 0)
 
 
 def _stored(body: Stmt) -> list[Buffer]:
@@ -297,10 +347,3 @@ def _stored(body: Stmt) -> list[Buffer]:
 
 def _copy(cells: dict[Buffer, Cells]) -> dict[Buffer, Cells]:
     return {buffer: {key: dict(row) for key, row in rows.items()} for buffer, rows in cells.items()}
-
-
-def uses_parallel(body: Stmt) -> bool:
-    """Whether any loop is parallel."""
-    return any(isinstance(stmt, For) and stmt.kind == "parallel" for stmt in statements(body))
-
-

@@ -1,0 +1,116 @@
+"""Arithmetic on scalars and vectors as LLVM instructions: constants, operators and conversions by dtype."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from autotune.targets.llvm.emitter import TYPES, Emitter, mangled, vector_type
+from autotune.tensor_expr import dtypes
+
+Value = tuple[str, int]  # an SSA name or a constant, and its width (1: a scalar)
+Emit = Callable[[str], str]
+
+UNSIGNED = ("uint8", "bool")
+_FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_BOOL_OPS = {"and": "and", "min": "and", "or": "or", "max": "or"}
+_FLOAT_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
+_SIGNED = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "ne"}
+_UNSIGNED = {"lt": "ult", "le": "ule", "gt": "ugt", "ge": "uge", "eq": "eq", "ne": "ne"}
+
+
+def literal(value: int | float | bool, dtype: str) -> str:
+    """A scalar constant in LLVM's spelling; floats exactly, as the bits of a double."""
+    if dtype == "bool":
+        return "true" if value else "false"
+    if dtypes.is_float(dtype):
+        exact = struct.unpack("f", struct.pack("f", value))[0] if dtype == "float32" else float(value)
+        return f"0x{struct.unpack('>Q', struct.pack('>d', exact))[0]:016X}"
+    return str(int(value))
+
+
+def vector_literal(values: list[int], scalar: str) -> str:
+    """A constant vector of integers."""
+    return "<" + ", ".join(f"{scalar} {value}" for value in values) + ">"
+
+
+def intrinsic(emitter: Emitter, name: str, dtype: str, width: int, *operands: str) -> str:
+    """A call of an overloaded LLVM intrinsic whose operands and result have one type."""
+    kind, full = vector_type(dtype, width), f"llvm.{name}.{mangled(dtype, width)}"
+    emitter.declare(f"{kind} @{full}({', '.join([kind] * len(operands))})", full)
+    return emitter.emit(f"call {kind} @{full}({', '.join(f'{kind} {operand}' for operand in operands)})")
+
+
+def binary_operation(emitter: Emitter, op: str, a: str, b: str, dtype: str, width: int) -> str:
+    """``a op b`` on values of one dtype and width."""
+    emit, kind = emitter.emit, vector_type(dtype, width)
+    if dtype == "bool":
+        return emit(f"{_BOOL_OPS[op]} {kind} {a}, {b}")
+    if not dtypes.is_float(dtype):
+        return _integer(emitter, op, a, b, dtype, width)
+    if op in ("min", "max"):
+        return intrinsic(emitter, f"{op}imum", dtype, width, a, b)
+    if op in ("floordiv", "mod"):
+        quotient = intrinsic(emitter, "floor", dtype, width, emit(f"fdiv {kind} {a}, {b}"))
+        return quotient if op == "floordiv" else emit(f"fsub {kind} {a}, {emit(f'fmul {kind} {quotient}, {b}')}")
+    return emit(f"{_FLOAT_OPS[op]} {kind} {a}, {b}")
+
+
+def _integer(emitter: Emitter, op: str, a: str, b: str, dtype: str, width: int) -> str:
+    emit, kind = emitter.emit, vector_type(dtype, width)
+    if dtype not in UNSIGNED:
+        return integer_operation(op, a, b, kind, emit)
+    if op in ("floordiv", "mod"):
+        return emit(f"{'udiv' if op == 'floordiv' else 'urem'} {kind} {a}, {b}")
+    return intrinsic(emitter, f"u{op}", dtype, width, a, b) if op in ("min", "max") else emit(f"{op} {kind} {a}, {b}")
+
+
+def integer_operation(op: str, a: str, b: str, kind: str, emit: Emit) -> str:
+    """Signed arithmetic with Python's rounding of ``//`` and ``%`` towards minus infinity."""
+    bools = f"<{kind.split()[0][1:]} x i1>" if kind.startswith("<") else "i1"
+    if op in ("add", "sub", "mul"):
+        return emit(f"{op} {kind} {a}, {b}")
+    if op in ("min", "max"):
+        comparison = emit(f"icmp {'slt' if op == 'min' else 'sgt'} {kind} {a}, {b}")
+        return emit(f"select {bools} {comparison}, {kind} {a}, {kind} {b}")
+    if b.isdigit() and int(b) > 0 and int(b) & (int(b) - 1) == 0:
+        if op == "floordiv":
+            return emit(f"ashr {kind} {a}, {int(b).bit_length() - 1}")
+        return emit(f"and {kind} {a}, {int(b) - 1}")
+    quotient, remainder = emit(f"sdiv {kind} {a}, {b}"), emit(f"srem {kind} {a}, {b}")
+    zero = "0" if not kind.startswith("<") else "zeroinitializer"
+    inexact = emit(f"icmp ne {kind} {remainder}, {zero}")
+    signs = emit(f"xor {kind} {remainder}, {b}")
+    opposite = emit(f"icmp slt {kind} {signs}, {zero}")
+    adjust = emit(f"and {bools} {inexact}, {opposite}")
+    if op == "floordiv":
+        step = emit(f"sext {bools} {adjust} to {kind}")
+        return emit(f"add {kind} {quotient}, {step}")
+    moved = emit(f"add {kind} {remainder}, {b}")
+    return emit(f"select {bools} {adjust}, {kind} {moved}, {kind} {remainder}")
+
+
+def comparison(op: str, a: str, b: str, dtype: str, width: int) -> str:
+    """The text of a comparison."""
+    kind = vector_type(dtype, width)
+    if dtypes.is_float(dtype):
+        return f"fcmp {_FLOAT_COMPARE[op]} {kind} {a}, {b}"
+    return f"icmp {(_UNSIGNED if dtype in UNSIGNED else _SIGNED)[op]} {kind} {a}, {b}"
+
+
+def conversion(name: str, source: str, target: str, width: int) -> str | None:
+    """The text that converts as a C cast does; None where the bits stay as they are. Not to bool."""
+    smaller = dtypes.itemsize(target) < dtypes.itemsize(source)
+    if dtypes.is_float(source) and dtypes.is_float(target):
+        op = "fptrunc" if smaller else "fpext"
+    elif dtypes.is_float(source):
+        op = "fptoui" if target in UNSIGNED else "fptosi"
+    elif dtypes.is_float(target):
+        op = "uitofp" if source in UNSIGNED else "sitofp"
+    elif TYPES[target] == TYPES[source]:
+        return None
+    elif smaller:
+        op = "trunc"
+    else:
+        op = "zext" if source in UNSIGNED else "sext"
+    return f"{op} {vector_type(source, width)} {name} to {vector_type(target, width)}"

@@ -1,0 +1,227 @@
+"""Loads and stores: scalars, vectors, masked vectors, gathers, and the cells of register buffers."""
+
+from __future__ import annotations
+
+from autotune.lowering.ir import Buffer
+from autotune.targets.llvm.addresses import Addresses, Place
+from autotune.targets.llvm.arithmetic import Value, literal, vector_literal
+from autotune.targets.llvm.emitter import TYPES, Emitter, mangled, vector_type
+from autotune.targets.llvm.registers import Registers, register_index
+from autotune.tensor_expr import dtypes
+from autotune.tensor_expr.expr import Expr, Load
+
+# A bool is one bit as a value and one byte, 0 or 1, in memory.
+_STORED = {"bool": "uint8"}
+
+
+class Memory:
+    """Accesses to buffers; ``masks`` are the conditions of selects whose arms are being evaluated."""
+
+    def __init__(self, emitter: Emitter, addresses: Addresses, registers: Registers, unproven: frozenset[int]) -> None:
+        self.emitter = emitter
+        self.addresses = addresses
+        self.registers = registers
+        self.masks: list[Value] = []
+        self._unproven = unproven
+
+    def unproven(self, load: Load) -> bool:
+        """Whether the load may happen only where the conditions around it hold."""
+        return id(load) in self._unproven and load.buffer not in self.registers.dims
+
+    # -- widths ------------------------------------------------------------------------------------------------
+
+    def widen(self, value: Value, dtype: str, width: int) -> str:
+        """The value in every lane of a vector of that width."""
+        name, have = value
+        if have == width:
+            return name
+        scalar = TYPES[dtype]
+        if not name.startswith("%"):
+            return "<" + ", ".join([f"{scalar} {name}"] * width) + ">"
+        memo = self.emitter.scope.loads
+        key = ("splat", name, width)
+        if key not in memo:
+            kind = vector_type(dtype, width)
+            single = self.emitter.emit(f"insertelement {kind} poison, {scalar} {name}, i64 0")
+            memo[key] = self.emitter.emit(f"shufflevector {kind} {single}, {kind} poison, <{width} x i32> zeroinitializer")
+        return memo[key]
+
+    def match(self, a: Value, b: Value, dtype: str) -> tuple[str, str, int]:
+        """Both values at the wider one's width."""
+        width = max(a[1], b[1])
+        return self.widen(a, dtype, width), self.widen(b, dtype, width), width
+
+    def mask(self, width: int, guarded: bool) -> str | None:
+        """The mask of lanes that may touch memory (by the selects around, too, if ``guarded``); None when all may."""
+        lanes = self.addresses.lanes
+        parts = [self.widen(mask, "bool", width) for mask in self.masks] if guarded else []
+        if lanes is not None and lanes.mask is not None and width == lanes.width:
+            parts.append(lanes.mask)
+        result: str | None = None
+        for part in parts:
+            result = part if result is None else self.emitter.emit(f"and {vector_type('bool', width)} {result}, {part}")
+        return result
+
+    # -- loads -------------------------------------------------------------------------------------------------
+
+    def direct(self, node: Load) -> bool:
+        """Whether the load's address is linear, so that its indices need no evaluation."""
+        return node.buffer in self.registers.dims or self.addresses.place(node.buffer, node.indices) is not None
+
+    def load(self, node: Load, indices: tuple[Value, ...]) -> Value:
+        """An element of a buffer, or a vector of them; ``indices`` are values where the load is not direct."""
+        buffer: Buffer = node.buffer
+        if buffer in self.registers.dims:
+            return self._register_load(buffer, node)
+        guarded = bool(self.masks) and self.unproven(node)
+        place = self.addresses.place(buffer, node.indices)
+        if place is None:
+            pointer, width = self._computed(buffer, indices)
+            if width == 1:
+                return self._from_memory(self._scalar_load(pointer, buffer.dtype, guarded), buffer.dtype, 1), 1
+            return self._from_memory(self._gather(pointer, buffer.dtype, width, guarded), buffer.dtype, width), width
+        lanes = self.addresses.lanes
+        width = lanes.width if lanes is not None and place.lane_step else 1
+        conditions = tuple(self.masks) if guarded else ()
+        key = ("load", id(buffer), place.offset, place.terms, place.lane_step, width, conditions)
+        memo = self.emitter.scope.loads
+        if key not in memo:
+            memo[key] = self._from_memory(self._linear_load(buffer, place, width, guarded), buffer.dtype, width)
+        return memo[key], width
+
+    def _linear_load(self, buffer: Buffer, place: Place, width: int, guarded: bool) -> str:
+        emit, dtype = self.emitter.emit, _STORED.get(buffer.dtype, buffer.dtype)
+        pointer = self.addresses.pointer(buffer, place)
+        if width == 1:
+            return self._scalar_load(pointer, dtype, guarded)
+        if place.lane_step != 1:
+            return self._gather(self._strided(pointer, place.lane_step, dtype, width), dtype, width, guarded)
+        kind, align = vector_type(dtype, width), dtypes.itemsize(dtype)
+        mask = self.mask(width, guarded)
+        if mask is None or (not guarded and self._padded(buffer, place, width)):
+            return emit(f"load {kind}, ptr {pointer}, align {align}")
+        name = f"llvm.masked.load.{mangled(dtype, width)}.p0"
+        bools = vector_type("bool", width)
+        self.emitter.declare(f"{kind} @{name}(ptr, {bools}, {kind})", name)
+        return emit(f"call {kind} @{name}(ptr align {align} {pointer}, {bools} {mask}, {kind} zeroinitializer)")
+
+    def _register_load(self, buffer: Buffer, node: Load) -> Value:
+        lanes = self.addresses.lanes
+        along: int | None = None
+        index = []
+        for dim, expr in enumerate(node.indices):
+            form = self.addresses.form(expr)
+            if lanes is not None and any(atom is lanes.var for atom, _ in form.terms.values()):
+                along = dim
+            index.append(register_index(form, self.addresses.constants))
+        width = lanes.width if lanes is not None and along is not None else 1
+        return self.registers.load(buffer, tuple(index), along, width), width
+
+    def _scalar_load(self, pointer: str, dtype: str, guarded: bool) -> str:
+        """One element, the same for all lanes; under a mask it is read only if some lane is active."""
+        dtype = _STORED.get(dtype, dtype)
+        emit, kind, align = self.emitter.emit, TYPES[dtype], dtypes.itemsize(dtype)
+        if not guarded:
+            return emit(f"load {kind}, ptr {pointer}, align {align}")
+        test = self._any_active()
+        first, last, origin = self.emitter.fresh_label(), self.emitter.fresh_label(), self.emitter.label
+        self.emitter.lines.append(f"br i1 {test}, label %{first}, label %{last}")
+        self.emitter.start_block(first)
+        value = emit(f"load {kind}, ptr {pointer}, align {align}")
+        self.emitter.branch(last)
+        self.emitter.start_block(last)
+        return emit(f"phi {kind} [{value}, %{first}], [{literal(0, dtype)}, %{origin}]")
+
+    def _any_active(self) -> str:
+        width = max(width for _, width in self.masks)
+        test = self.mask(width, guarded=True)
+        assert test is not None
+        if width == 1:
+            return test
+        name = f"llvm.vector.reduce.or.v{width}i1"
+        self.emitter.declare(f"i1 @{name}(<{width} x i1>)", name)
+        return self.emitter.emit(f"call i1 @{name}(<{width} x i1> {test})")
+
+    def _from_memory(self, name: str, dtype: str, width: int) -> str:
+        if dtype not in _STORED:
+            return name
+        return self.emitter.emit(f"trunc {vector_type(_STORED[dtype], width)} {name} to {vector_type(dtype, width)}")
+
+    def _padded(self, buffer: Buffer, place: Place, width: int) -> bool:
+        """Whether whole vectors stay inside a packed constant, whose padding is there to be read."""
+        row = buffer.shape[-1]
+        aligned = all(coefficient % row == 0 for _, coefficient in place.terms)
+        return buffer.role == "constant" and aligned and place.offset % row + width <= row
+
+    # -- scattered elements ------------------------------------------------------------------------------------
+
+    def _strided(self, pointer: str, step: int, dtype: str, width: int) -> str:
+        """Pointers of lanes that lie ``step`` elements apart."""
+        offsets = vector_literal([lane * step * dtypes.itemsize(dtype) for lane in range(width)], "i64")
+        return self.emitter.emit(f"getelementptr i8, ptr {pointer}, <{width} x i64> {offsets}")
+
+    def _computed(self, buffer: Buffer, indices: tuple[Value, ...]) -> Value:
+        """The pointer, or the vector of pointers, to what the values of all indices name."""
+        emit = self.emitter.emit
+        width = max((width for _, width in indices), default=1)
+        kind, total = vector_type(dtypes.INDEX, width), ""
+        for index, stride in zip(indices, buffer.strides, strict=True):
+            step = self.widen((str(stride * dtypes.itemsize(buffer.dtype)), 1), dtypes.INDEX, width)
+            scaled = emit(f"mul {kind} {self.widen(index, dtypes.INDEX, width)}, {step}")
+            total = emit(f"add {kind} {total}, {scaled}") if total else scaled
+        return emit(f"getelementptr i8, ptr {self.addresses.pointers[buffer]}, {kind} {total}"), width
+
+    def _gather(self, pointers: str, dtype: str, width: int, guarded: bool) -> str:
+        dtype = _STORED.get(dtype, dtype)
+        kind, bools = vector_type(dtype, width), vector_type("bool", width)
+        mask = self.mask(width, guarded) or self.widen(("true", 1), "bool", width)
+        name = f"llvm.masked.gather.{mangled(dtype, width)}.v{width}p0"
+        self.emitter.declare(f"{kind} @{name}(<{width} x ptr>, {bools}, {kind})", name)
+        align = dtypes.itemsize(dtype)
+        operands = f"<{width} x ptr> align {align} {pointers}, {bools} {mask}, {kind} zeroinitializer"
+        return self.emitter.emit(f"call {kind} @{name}({operands})")
+
+    # -- stores ------------------------------------------------------------------------------------------------
+
+    def store(self, buffer: Buffer, indices: tuple[Expr, ...], places: tuple[Value, ...], value: Value) -> None:
+        """An element, or a vector of them, takes a value; ``places`` are the indices' values where not linear."""
+        lanes, registers = self.addresses.lanes, self.registers
+        if buffer in registers.dims:
+            index = tuple(register_index(self.addresses.form(i), self.addresses.constants) for i in indices)
+            width = lanes.width if lanes is not None and registers.dims[buffer] is not None else 1
+            registers.store(buffer, index, self.widen(value, buffer.dtype, width), width)
+            return
+        dtype = _STORED.get(buffer.dtype, buffer.dtype)
+        place = self.addresses.place(buffer, indices)
+        if place is None:
+            pointer, width = self._computed(buffer, places)
+        else:
+            pointer, width = self.addresses.pointer(buffer, place), lanes.width if lanes is not None and place.lane_step else 1
+        kind, align = vector_type(dtype, width), dtypes.itemsize(dtype)
+        name = self._to_memory(self.widen(value, buffer.dtype, width), buffer.dtype, width)
+        mask = self.mask(width, guarded=False) if width > 1 else None
+        if width > 1 and (place is None or place.lane_step != 1):
+            pointers = pointer if place is None else self._strided(pointer, place.lane_step, dtype, width)
+            self._scatter(kind, name, pointers, dtype, width, mask)
+        elif mask is None:
+            self.emitter.lines.append(f"store {kind} {name}, ptr {pointer}, align {align}")
+        else:
+            callee, bools = f"llvm.masked.store.{mangled(dtype, width)}.p0", vector_type("bool", width)
+            self.emitter.declare(f"void @{callee}({kind}, ptr, {bools})", callee)
+            self.emitter.lines.append(f"call void @{callee}({kind} {name}, ptr align {align} {pointer}, {bools} {mask})")
+
+    def linear_store(self, buffer: Buffer, indices: tuple[Expr, ...]) -> bool:
+        """Whether a store's address is linear, so that its indices need no evaluation."""
+        return buffer in self.registers.dims or self.addresses.place(buffer, indices) is not None
+
+    def _to_memory(self, name: str, dtype: str, width: int) -> str:
+        if dtype not in _STORED:
+            return name
+        return self.emitter.emit(f"zext {vector_type(dtype, width)} {name} to {vector_type(_STORED[dtype], width)}")
+
+    def _scatter(self, kind: str, name: str, pointers: str, dtype: str, width: int, mask: str | None) -> None:
+        callee, bools = f"llvm.masked.scatter.{mangled(dtype, width)}.v{width}p0", vector_type("bool", width)
+        self.emitter.declare(f"void @{callee}({kind}, <{width} x ptr>, {bools})", callee)
+        active = mask or self.widen(("true", 1), "bool", width)
+        operands = f"{kind} {name}, <{width} x ptr> align {dtypes.itemsize(dtype)} {pointers}, {bools} {active}"
+        self.emitter.lines.append(f"call void @{callee}({operands})")
