@@ -90,7 +90,9 @@ class Tuner:
                 self._search(bench)
             except KeyboardInterrupt:
                 interrupted = True
-            bench.builders.close()  # what is still being built is given up
+            bench.builders.close()  # what is still being built or measured is given up
+            if self._builds:
+                bench.measurer.close()
             winner = None
             if not interrupted or self._best_seconds() is not None:
                 self._tell("on_final", self.progress())
