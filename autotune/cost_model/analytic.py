@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autotune.cost_model.nest import Column, Nest
+from autotune.cost_model.nest import LINE, Column, Nest
 from autotune.targets.facts import Target
 
 MAX_BODY = 640  # multiply-adds in straight-line code: beyond, code generation and instruction fetch suffer
+WAYS = (12, 16, 16)  # associativity of L1, L2, L3
 USABLE = 0.75  # of a cache: the rest holds what else is touched
 
 
@@ -49,8 +50,8 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     overhead = nest.tiles * (stores + nest.accumulators + 2 * target.fma_latency + 10)
 
     levels = []
-    for size, rate in zip(caches, rates, strict=True):
-        levels.append(_traffic(nest, USABLE * size) / rate)
+    for size, ways, rate in zip(caches, WAYS, rates, strict=True):
+        levels.append(_traffic(nest, USABLE * size, max(1, size // (LINE * ways))) / rate)
     copies = nest.copied * (2 / 12.0 + 0.1) + nest.copied / np.maximum(nest.row, 1.0) * 0.5
     parts = [compute + overhead, *levels]
     slowest = np.maximum.reduce(parts)
@@ -60,15 +61,16 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     return Cost(cycles, compute, tuple(levels), copies, overhead, legal)
 
 
-def _traffic(nest: Nest, capacity: float) -> Column:
-    """Bytes that must come from beyond a cache of the given capacity."""
-    positions = len(nest.operands[0].bytes)
+def _traffic(nest: Nest, capacity: float, sets: int) -> Column:
+    """Bytes that must come from beyond a cache of the given capacity and number of sets."""
+    positions = len(nest.operands[0].lines)
     total = np.zeros_like(nest.accumulators)
     found = np.zeros(total.shape, bool)
     for position in range(positions):
-        footprint = sum(operand.bytes[position] for operand in nest.operands)
+        occupied = sum(operand.occupancy(position, sets) for operand in nest.operands)
+        lines = sum(operand.lines[position] for operand in nest.operands)
         last = position == positions - 1
-        here = ~found & ((footprint <= capacity) | last)
-        total = np.where(here, footprint * nest.iterations[position], total)
+        here = ~found & ((occupied <= capacity) | last)
+        total = np.where(here, lines * LINE * nest.iterations[position], total)
         found |= here
     return total

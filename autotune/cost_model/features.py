@@ -20,8 +20,8 @@ SCHEMA = (
     "copies: cycles of packing and padding", "overhead: cycles of entering and storing tiles",
     "accumulators: vectors", "vectors: per row of the tile", "unrolled: reduction steps", "body: multiply-adds",
     "tiles: register tiles", "steps: bodies per tile", "transposed: flag", "parallel: iterations",
-    "operand 0: loads per body", "operand 0: bytes per tile", "operand 0: bytes per block", "operand 0: bytes per step",
-    "operand 1: loads per body", "operand 1: bytes per tile", "operand 1: bytes per block", "operand 1: bytes per step",
+    "operand 0: loads per body", "operand 0: lines per tile", "operand 0: lines per block", "operand 0: lines per step",
+    "operand 1: loads per body", "operand 1: lines per tile", "operand 1: lines per block", "operand 1: lines per step",
     "inner: iterations of the innermost loop", "outer: iterations of the outermost loop", "copied: bytes", "row: elements copied in a row",
     "registers: needed beyond those there are",
 )  # fmt: skip
@@ -36,7 +36,7 @@ def evaluate(state: State, target: Target, threads: int, count: int) -> tuple[np
     columns = [
         cost.cycles, cost.compute, *cost.levels, cost.copies, cost.overhead, nest.accumulators, nest.vectors, nest.unrolled,
         nest.accumulators * nest.unrolled, nest.tiles, nest.steps, float(nest.transposed), nest.parallel,
-        *_operand(nest, 0), *_operand(nest, 1), nest.extents[len(nest.operands[0].bytes) - 1], nest.extents[0],
+        *_operand(nest, 0), *_operand(nest, 1), nest.extents[len(nest.operands[0].lines) - 1], nest.extents[0],
         nest.copied, nest.row, np.maximum(0.0, nest.accumulators + nest.vectors + 1 - target.vector_registers),
     ]  # fmt: skip
     matrix = np.empty((count, len(SCHEMA)), np.float32)
@@ -49,5 +49,5 @@ def _operand(nest: Nest, number: int) -> list[object]:
     if number >= len(nest.operands):
         return [0.0] * 4
     operand = nest.operands[number]
-    last = len(operand.bytes) - 1
-    return [operand.loads, operand.bytes[max(0, last - 3)], operand.bytes[last // 2], operand.bytes[last]]
+    last = len(operand.lines) - 1
+    return [operand.loads, operand.lines[max(0, last - 3)], operand.lines[last // 2], operand.lines[last]]

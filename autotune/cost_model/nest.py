@@ -26,14 +26,25 @@ LINE = 64  # bytes of a cache line
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """One operand of the anchor: bytes touched per iteration of each loop of the chain, and how the tile reads it.
+    """One operand of the anchor, per loop of the chain: how much one iteration of that loop touches.
 
-    ``loads`` counts load instructions of one unrolled body.
+    ``lines`` counts cache lines, ``occupied(sets)`` the sets of a cache that they fall into: rows at a distance that
+    shares factors with the number of sets crowd into few of them. ``loads`` counts load instructions of one body.
     """
 
     name: str
-    bytes: list[Column]
+    lines: list[Column]
+    spans: list[list[tuple[Column, Column]]]
     loads: Column
+
+    def occupancy(self, position: int, sets: int) -> Column:
+        """Bytes of a cache with so many sets that the operand takes up, conflicts included."""
+        reached = np.ones_like(self.loads)
+        for count, distance in self.spans[position]:  # innermost first
+            places = sets / np.gcd(np.maximum(distance, 1).astype(np.int64), sets)
+            reached = np.minimum(reached * np.minimum(count, np.where(distance >= 1, places, 1.0)), sets)
+        lines = self.lines[position]
+        return LINE * np.maximum(lines, np.where(lines > reached, lines / reached * sets, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +162,39 @@ def _operand(
             for index, extent in zip(read.indices, source.tensor.shape, strict=True)
         ]
 
-    packed = source.layout is not None
-
-    def touched(parts: list[Column]) -> Column:
-        if packed:
-            return column(product(parts) * size)  # type: ignore[arg-type]
-        return column(product(parts[:-1]) * np.ceil(parts[-1] * size / LINE) * LINE)  # type: ignore[arg-type]
-
+    strides = _strides(bounds, source, column)
+    lines, spans = [], []
+    for position in range(body + 1):
+        parts = lengths(position)
+        lines.append(_lines(parts, size, packed=source.layout is not None))
+        spans.append(_spans(parts, strides, size, packed=source.layout is not None))
     elements = product(lengths(body))  # type: ignore[arg-type]
     by_lanes = vector is not None and vector in axes_of(anchor, read)
-    return Operand(read.tensor.name, [touched(lengths(p)) for p in range(body + 1)], column(elements / lanes if by_lanes else elements))
+    return Operand(read.tensor.name, lines, spans, column(elements / lanes if by_lanes else elements))
+
+
+def _strides(bounds: Bounds, source: Stage, column: Any) -> list[Column]:
+    """Elements between neighbours along each dimension of the buffer that holds a tensor, laid out plainly."""
+    computed = bounds.stages.get(source.name)
+    sizes = computed.axes.values() if computed is not None else source.tensor.shape
+    shape = [column(size) for size in list(sizes)[: len(source.tensor.shape)]]
+    return [column(product(shape[dim + 1 :])) for dim in range(len(shape))]  # type: ignore[arg-type]
+
+
+def _lines(parts: list[Column], size: int, packed: bool) -> Column:
+    """Cache lines of a block of these lengths: of one run where it is packed, else of each row."""
+    if packed:
+        return np.ceil(product(parts) * size / LINE)  # type: ignore[arg-type]
+    return product(parts[:-1]) * np.ceil(parts[-1] * size / LINE)  # type: ignore[arg-type]
+
+
+def _spans(parts: list[Column], strides: list[Column], size: int, packed: bool) -> list[tuple[Column, Column]]:
+    """(how many, how many lines apart) of a block's rows, planes, ...; innermost first."""
+    if packed:
+        total = product(parts) * size / LINE  # type: ignore[arg-type]
+        return [(np.ceil(total), np.ones_like(total))]
+    inner = np.ceil(parts[-1] * size / LINE)
+    return [(inner, np.ones_like(inner)), *((parts[d], strides[d] * size // LINE) for d in range(len(parts) - 2, -1, -1))]
 
 
 def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column]:

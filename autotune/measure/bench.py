@@ -115,16 +115,20 @@ class Bench:
         return seconds, {"status": "ok", "max_error": error, "verified": True}
 
     def _samples(self, run: Run, first: float, best_seconds: float) -> list[float]:
-        """Seconds per run. ``first`` is what the first run took, cold."""
+        """Seconds per run. ``first`` is what the first run took, cold.
+
+        What is hopeless is stopped early, but only after it was slow twice while warm: one sample may have shared its
+        core with something else.
+        """
         options = self._options
         limit = options["race_factor"] * best_seconds
-        if first > 2 * limit and first >= options["min_sample_seconds"]:
-            return [first]
         once = self._clock.sample(run, 1)
-        number = self._number(once)
+        number = self._number(min(first, once))
         samples = [once if number == 1 else self._clock.sample(run, number)]
         spent = samples[0] * number
-        while samples[0] <= limit and len(samples) < options["max_samples"] and spent < options["max_seconds"]:
+        while len(samples) < options["max_samples"] and spent < options["max_seconds"]:
+            if len(samples) >= 2 and min(samples) > limit:
+                break
             median = statistics.median(samples)
             if len(samples) >= options["min_samples"] and max(samples) - min(samples) <= options["spread"] * median:
                 break
