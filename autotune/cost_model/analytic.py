@@ -45,7 +45,11 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
         [multiply_adds / target.fma_ports, loads / target.load_ports, nest.unrolled * target.fma_latency]
     )
     body = body + 2 * spilled * nest.unrolled + 1.0
-    stores = nest.accumulators * (np.log2(nest.lanes) + 2 if nest.transposed else 2.0)
+    if nest.transposed:  # blocks of lanes x lanes elements go through log2(lanes) rounds of shuffles, however full
+        blocks = nest.accumulators / np.minimum(nest.last, nest.lanes)
+        stores = blocks * nest.lanes * (0.75 * np.log2(nest.lanes) + 1.5)
+    else:
+        stores = 2.0 * nest.accumulators
     compute = nest.tiles * nest.steps * body
     overhead = nest.tiles * (stores + nest.accumulators + 2 * target.fma_latency + 10)
 

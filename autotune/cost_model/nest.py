@@ -53,7 +53,8 @@ class Nest:
 
     ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written out.
     ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that feed the
-    anchor. ``transposed`` says that the tile is stored across its vectors.
+    anchor. ``transposed`` says that the tile is stored across its vectors,
+    ``last`` is the tile's extent along the output's innermost dimension.
     """
 
     extents: list[Column]
@@ -69,6 +70,7 @@ class Nest:
     transposed: bool
     lanes: int
     row: Column
+    last: Column
 
 
 def describe(state: State, target: Target, count: int) -> Nest | None:
@@ -112,7 +114,7 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
     transposed = vector is not None and vector != anchor.tensor.axes[-1].name
     return Nest(
         extents, iterations, operands, accumulators, vectors, unrolled, tiles,
-        np.ceil(float(full) / unrolled), copied, parallel, transposed, lanes, row,
+        np.ceil(float(full) / unrolled), copied, parallel, transposed, lanes, row, tile[anchor.tensor.axes[-1].name],
     )  # fmt: skip
 
 
@@ -162,39 +164,57 @@ def _operand(
             for index, extent in zip(read.indices, source.tensor.shape, strict=True)
         ]
 
-    strides = _strides(bounds, source, column)
+    shape = _shape(bounds, source, column)
+    strides = [column(product(shape[dim + 1 :])) for dim in range(len(shape))]  # type: ignore[arg-type]
     lines, spans = [], []
     for position in range(body + 1):
         parts = lengths(position)
-        lines.append(_lines(parts, size, packed=source.layout is not None))
-        spans.append(_spans(parts, strides, size, packed=source.layout is not None))
+        lines.append(_lines(parts, shape, size, packed=source.layout is not None))
+        spans.append(_spans(parts, shape, strides, size, packed=source.layout is not None))
     elements = product(lengths(body))  # type: ignore[arg-type]
     by_lanes = vector is not None and vector in axes_of(anchor, read)
     return Operand(read.tensor.name, lines, spans, column(elements / lanes if by_lanes else elements))
 
 
-def _strides(bounds: Bounds, source: Stage, column: Any) -> list[Column]:
-    """Elements between neighbours along each dimension of the buffer that holds a tensor, laid out plainly."""
+def _shape(bounds: Bounds, source: Stage, column: Any) -> list[Column]:
+    """The logical shape of the buffer that holds a tensor, or the part of it that is computed at a time."""
     computed = bounds.stages.get(source.name)
     sizes = computed.axes.values() if computed is not None else source.tensor.shape
-    shape = [column(size) for size in list(sizes)[: len(source.tensor.shape)]]
-    return [column(product(shape[dim + 1 :])) for dim in range(len(shape))]  # type: ignore[arg-type]
+    return [column(size) for size in list(sizes)[: len(source.tensor.shape)]]
 
 
-def _lines(parts: list[Column], size: int, packed: bool) -> Column:
-    """Cache lines of a block of these lengths: of one run where it is packed, else of each row."""
+def _runs(parts: list[Column], shape: list[Column]) -> tuple[Column, list[tuple[Column, int]]]:
+    """The length of a block's contiguous runs, and (how many, dimension) of what is not contiguous, innermost first.
+
+    A dimension that is covered whole joins the run of the next one.
+    """
+    run, whole = parts[-1], parts[-1] >= shape[-1]
+    rows: list[tuple[Column, int]] = []
+    for dim in range(len(parts) - 2, -1, -1):
+        run = np.where(whole, run * parts[dim], run)
+        rows.append((np.where(whole, 1.0, parts[dim]), dim))
+        whole = whole & (parts[dim] >= shape[dim])
+    return run, rows
+
+
+def _lines(parts: list[Column], shape: list[Column], size: int, packed: bool) -> Column:
+    """Cache lines of a block of these lengths: of one run where it is packed, else of each of its runs."""
     if packed:
         return np.ceil(product(parts) * size / LINE)  # type: ignore[arg-type]
-    return product(parts[:-1]) * np.ceil(parts[-1] * size / LINE)  # type: ignore[arg-type]
+    run, rows = _runs(parts, shape)
+    return np.ceil(run * size / LINE) * product([count for count, _ in rows])
 
 
-def _spans(parts: list[Column], strides: list[Column], size: int, packed: bool) -> list[tuple[Column, Column]]:
-    """(how many, how many lines apart) of a block's rows, planes, ...; innermost first."""
+def _spans(
+    parts: list[Column], shape: list[Column], strides: list[Column], size: int, packed: bool
+) -> list[tuple[Column, Column]]:
+    """(how many, how many lines apart) of a block's lines, runs, planes, ...; innermost first."""
     if packed:
         total = product(parts) * size / LINE  # type: ignore[arg-type]
         return [(np.ceil(total), np.ones_like(total))]
-    inner = np.ceil(parts[-1] * size / LINE)
-    return [(inner, np.ones_like(inner)), *((parts[d], strides[d] * size // LINE) for d in range(len(parts) - 2, -1, -1))]
+    run, rows = _runs(parts, shape)
+    inner = np.ceil(run * size / LINE)
+    return [(inner, np.ones_like(inner)), *((count, strides[dim] * size // LINE) for count, dim in rows)]
 
 
 def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column]:
