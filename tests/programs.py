@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from autotune.errors import ScheduleError, UsageError
+from autotune.schedules.bounds import Bounds
 from autotune.schedules.schedule import Schedule, create_schedule
 from autotune.tensor_expr import Expr, Tensor, Workload, absolute, cast, compute, exp, placeholder, reduce_axis, select
 from autotune.tensor_expr import max as maximum
@@ -253,8 +254,6 @@ def draw_schedule(source: Source, output: Tensor, threads: bool = True) -> Sched
 
 def _bounded(schedule: Schedule) -> Schedule:
     """Without unrolling where the body would grow beyond what is worth compiling."""
-    from autotune.schedules.bounds import Bounds
-
     bounds = Bounds(schedule.state)
     size = 1
     for stage in bounds.stages.values():
@@ -263,8 +262,10 @@ def _bounded(schedule: Schedule) -> Schedule:
                 size *= int(stage.extents[loop])
     if size <= 300:
         return schedule
-    kept = [step for step in schedule.steps if step.name != "unroll"]
-    return Schedule(schedule.output, tuple(kept))
+    try:
+        return Schedule(schedule.output, tuple(step for step in schedule.steps if step.name != "unroll"))
+    except ScheduleError:  # a vector loop had unrolled ones inside
+        return create_schedule(schedule.output)
 
 
 def _step(source: Source, schedule: Schedule, threads: bool) -> Schedule:

@@ -1,4 +1,4 @@
-"""What is known at one place of the loop nest under construction: open loops, axis values, ranges, buffers."""
+"""What is known at one place of the loop nest under construction: open loops, axis limits, ranges, buffers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from autotune.lowering.ir import Buffer
 from autotune.lowering.ranges import Ranges
-from autotune.schedules.bounds import StageBounds
-from autotune.schedules.state import Fuse, Split
-from autotune.tensor_expr.expr import Expr, const
+from autotune.tensor_expr.affine import Affine
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +19,17 @@ class Context:
     """
 
     ranges: Ranges = field(default_factory=Ranges)
-    pins: Mapping[str, Mapping[str, Expr]] = field(default_factory=dict)
-    limits: Mapping[str, Mapping[str, Expr]] = field(default_factory=dict)
-    bases: Mapping[str, tuple[Expr, ...]] = field(default_factory=dict)
+    pins: Mapping[str, Mapping[str, Affine]] = field(default_factory=dict)
+    limits: Mapping[str, Mapping[str, Affine]] = field(default_factory=dict)
+    bases: Mapping[str, tuple[Affine, ...]] = field(default_factory=dict)
     buffers: Mapping[str, Buffer] = field(default_factory=dict)
 
-    def pin(self, stage: str, loop: str, value: Expr) -> Context:
+    def pin(self, stage: str, loop: str, value: Affine) -> Context:
         """With a loop of a stage open at a value."""
-        return replace(self, pins={**self.pins, stage: {**self.pins.get(stage, {}), loop: value}})
+        pins = {**self.pins, stage: {**self.pins.get(stage, {}), loop: value}}
+        return Context(self.ranges, pins, self.limits, self.bases, self.buffers)
 
-    def enter(self, stage: str, limits: Mapping[str, Expr], bases: tuple[Expr, ...]) -> Context:
+    def enter(self, stage: str, limits: Mapping[str, Affine], bases: tuple[Affine, ...]) -> Context:
         """With a stage begun whose region is known."""
         return replace(
             self,
@@ -43,22 +42,4 @@ class Context:
         return replace(self, buffers={**self.buffers, tensor: buffer})
 
     def with_ranges(self, ranges: Ranges) -> Context:
-        return replace(self, ranges=ranges)
-
-    def values(self, bounds: StageBounds) -> dict[str, Expr]:
-        """The value, from its region's base, of every axis and every loop ever made; loops not yet open count as 0."""
-        pins = self.pins[bounds.stage.name]
-        zero = const(0, "int64")
-        value: dict[str, Expr] = {loop: pins.get(loop, zero) for loop in bounds.stage.loops}
-        for relation in reversed(bounds.stage.relations):
-            if isinstance(relation, Split):
-                total: Expr = zero
-                for child in relation.children:
-                    total = total + value[child] * int(bounds.strides[child])
-                value[relation.parent] = pins.get(relation.parent, total)
-            else:
-                assert isinstance(relation, Fuse)
-                inner = int(bounds.extents[relation.inner])
-                value[relation.outer] = pins.get(relation.outer, value[relation.child] // inner)
-                value[relation.inner] = pins.get(relation.inner, value[relation.child] % inner)
-        return {name: self.ranges.simplify(expr) for name, expr in value.items()}
+        return Context(ranges, self.pins, self.limits, self.bases, self.buffers)

@@ -6,11 +6,12 @@ linear (``//``, ``%``, ``min``, ...). Two atoms are the same when they are struc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autotune.tensor_expr.expr import Axis, Binary, Const, Expr, Var, const, walk
+from autotune.tensor_expr.dtypes import INDEX
+from autotune.tensor_expr.expr import Axis, Binary, Const, Expr, Var, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +43,60 @@ class Affine:
     def __sub__(self, other: Affine) -> Affine:
         return self + other.scale(-1)
 
+    def shifted(self, amount: int) -> Affine:
+        """The form plus a number."""
+        return Affine(self.const + amount, self.terms) if amount else self
+
     def to_expr(self) -> Expr:
         """The form as an expression again, terms in the order in which they arose."""
         result: Expr | None = None
         for atom, coefficient in self.terms.values():
-            term = atom if coefficient == 1 else atom * coefficient
-            result = term if result is None else result + term
+            if coefficient == -1 and result is not None:
+                result = Binary(INDEX, "sub", result, atom)
+                continue
+            term = atom if coefficient == 1 else Binary(INDEX, "mul", atom, Const(INDEX, coefficient))
+            result = term if result is None else Binary(INDEX, "add", result, term)
         if result is None:
-            return const(self.const, "int64")
+            return Const(INDEX, self.const)
         if self.const:
-            result = result + self.const if self.const > 0 else result - -self.const
+            result = Binary(INDEX, "add" if self.const > 0 else "sub", result, Const(INDEX, abs(self.const)))
         return result
+
+
+ZERO = Affine(0, {})
+
+
+def number(value: int) -> Affine:
+    """A constant form."""
+    return Affine(value, {})
+
+
+def variable(atom: Expr) -> Affine:
+    """The form of one atom."""
+    return Affine(0, {structural_key(atom): (atom, 1)})
+
+
+def weighted_sum(parts: Iterable[tuple[Affine, int]], constant: int = 0) -> Affine:
+    """``constant + sum(factor * form)`` in one go."""
+    terms: dict[Any, tuple[Expr, int]] = {}
+    for form, factor in parts:
+        constant += form.const * factor
+        for key, (atom, coefficient) in form.terms.items():
+            held = terms.get(key)
+            terms[key] = (atom, coefficient * factor + (held[1] if held else 0))
+    return Affine(constant, {key: term for key, term in terms.items() if term[1]})
 
 
 def structural_key(expr: Expr) -> Any:
     """A hashable key that is equal for structurally equal index expressions; variables count by identity."""
     if isinstance(expr, Var):
-        return ("var", id(expr))
+        return expr
     keys: dict[int, Any] = {}
     for node in walk([expr]):
         if isinstance(node, Const):
             keys[id(node)] = node.value
         elif not node.children:
-            keys[id(node)] = ("var", id(node))
+            keys[id(node)] = node
         else:
             label = getattr(node, "op", None) or getattr(node, "name", None) or type(node).__name__
             subject = getattr(node, "buffer", None) or getattr(node, "tensor", None)
@@ -74,6 +106,10 @@ def structural_key(expr: Expr) -> Any:
 
 def affine(expr: Expr) -> Affine:
     """The linear form of an integer expression."""
+    if isinstance(expr, Var):
+        return Affine(0, {expr: (expr, 1)})
+    if isinstance(expr, Const):
+        return Affine(int(expr.value), {})
     forms: dict[int, Affine] = {}
     for node in walk([expr]):
         form: Affine | None = None
