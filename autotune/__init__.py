@@ -1,0 +1,95 @@
+"""A compiler that finds fast kernels by search.
+
+Declare an operator (``placeholder``, ``compute``, ``reduce_axis``, ``sum``, ... or ``conv2d``, ``matmul``), schedule it
+by hand (``create_schedule``) or search for its best schedule (``tune``), and get a callable (``build``).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autotune.api import assemble as assemble
+    from autotune.api import build as build
+    from autotune.api import compile_object as compile_object
+    from autotune.api import find as find
+    from autotune.api import tune as tune
+    from autotune.cli.progress import ProgressBar as ProgressBar
+    from autotune.errors import AutotuneError as AutotuneError
+    from autotune.errors import ScheduleError as ScheduleError
+    from autotune.errors import TargetError as TargetError
+    from autotune.errors import UsageError as UsageError
+    from autotune.schedules.primitives import Knob as Knob
+    from autotune.schedules.schedule import Schedule as Schedule
+    from autotune.schedules.schedule import create_schedule as create_schedule
+    from autotune.search.events import Listener as Listener
+    from autotune.search.events import Progress as Progress
+    from autotune.search.events import TuneResult as TuneResult
+    from autotune.search.lookup import Found as Found
+    from autotune.search.options import TuneOptions as TuneOptions
+    from autotune.targets.callable import Kernel as Kernel
+    from autotune.tensor_expr import Axis as Axis
+    from autotune.tensor_expr import Expr as Expr
+    from autotune.tensor_expr import Tensor as Tensor
+    from autotune.tensor_expr import Workload as Workload
+    from autotune.tensor_expr import absolute as absolute
+    from autotune.tensor_expr import all_of as all_of
+    from autotune.tensor_expr import call as call
+    from autotune.tensor_expr import cast as cast
+    from autotune.tensor_expr import compute as compute
+    from autotune.tensor_expr import exp as exp
+    from autotune.tensor_expr import floor as floor
+    from autotune.tensor_expr import max as max
+    from autotune.tensor_expr import min as min
+    from autotune.tensor_expr import placeholder as placeholder
+    from autotune.tensor_expr import reduce_axis as reduce_axis
+    from autotune.tensor_expr import select as select
+    from autotune.tensor_expr import sqrt as sqrt
+    from autotune.tensor_expr import sum as sum
+    from autotune.tensor_expr.operators.conv2d import conv2d as conv2d
+    from autotune.tensor_expr.operators.matmul import matmul as matmul
+    from autotune.tuning_logs import Database as Database
+    from autotune.tuning_logs import DatabaseError as DatabaseError
+    from autotune.version import VERSION as __version__
+
+# Where each public name comes from when it is first asked for: a worker that measures imports this package, too, and
+# must not pay for the search. A test holds this table and the imports above equal.
+_MODULES = {
+    "autotune.api": ("assemble", "build", "compile_object", "find", "tune"),
+    "autotune.cli.progress": ("ProgressBar",),
+    "autotune.errors": ("AutotuneError", "ScheduleError", "TargetError", "UsageError"),
+    "autotune.schedules.primitives": ("Knob",),
+    "autotune.schedules.schedule": ("Schedule", "create_schedule"),
+    "autotune.search.events": ("Listener", "Progress", "TuneResult"),
+    "autotune.search.lookup": ("Found",),
+    "autotune.search.options": ("TuneOptions",),
+    "autotune.targets.callable": ("Kernel",),
+    "autotune.tensor_expr": (
+        "Axis", "Expr", "Tensor", "Workload", "absolute", "all_of", "call", "cast", "compute", "exp", "floor", "max",
+        "min", "placeholder", "reduce_axis", "select", "sqrt", "sum",
+    ),
+    "autotune.tensor_expr.operators.conv2d": ("conv2d",),
+    "autotune.tensor_expr.operators.matmul": ("matmul",),
+    "autotune.tuning_logs": ("Database", "DatabaseError"),
+}  # fmt: skip
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("autotune.version").VERSION
+    if name in _HOMES:
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value
+    if not name.startswith("_"):  # any registered operator is a public name, without a line here
+        operators = import_module("autotune.tensor_expr.operators").operators()
+        if name in operators:
+            return operators[name]
+    raise AttributeError(f"module 'autotune' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

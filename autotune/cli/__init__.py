@@ -1,0 +1,5 @@
+"""The ``autotune`` command."""
+
+from autotune.cli.entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,179 @@
+"""Tuning and building from Python, in a script or a notebook.
+
+What is computed is given as a ``Workload``, as the output ``Tensor`` of an expression, or as the name of one of the
+library's operators with its parameters as keywords.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from typing import TypeAlias
+
+from autotune.errors import UsageError, unknown
+from autotune.schedules.schedule import Schedule
+from autotune.search.events import Listener, TuneResult
+from autotune.search.limits import check_memory, check_threads
+from autotune.search.lookup import Found, find_schedule
+from autotune.search.options import TuneOptions
+from autotune.search.strategies import strategies
+from autotune.search.task import TuningTask
+from autotune.search.tuner import Tuner
+from autotune.targets.artifact import KernelObject
+from autotune.targets.callable import Kernel
+from autotune.targets.facts import Target
+from autotune.targets.host import get_target, host_device, require_host
+from autotune.targets.llvm import build as generator
+from autotune.tensor_expr.operators import get_operator
+from autotune.tensor_expr.serialize import canonical_text
+from autotune.tensor_expr.tensor import Tensor
+from autotune.tensor_expr.workload import Workload
+from autotune.tuning_logs import Database, default_path
+
+What: TypeAlias = "Workload | Tensor | str"
+Where: TypeAlias = "Database | str | PathLike[str] | None"
+DEFAULTS = TuneOptions()
+
+
+def tune(
+    operator: What, target: str | Target = "native", trials: int = DEFAULTS.trials, *, threads: int = 1,
+    budget: float | None = DEFAULTS.budget, strategy: str = DEFAULTS.strategy, seed: int = DEFAULTS.seed,
+    database: Where = None, listeners: Sequence[Listener] = (), **params: int | str | bool,
+) -> TuneResult:  # fmt: skip
+    """Search for the fastest schedule on this machine, keeping every trial in the database.
+
+    ``trials`` counts those of earlier runs of the same task: the same call again resumes, or measures the winner once
+    more. ``budget`` is in seconds of wall clock, ``database`` a path or an open database (default: the user's own).
+    Ctrl-C ends the search early, and the best so far is returned.
+
+    Raises ``UsageError`` for what makes no sense, ``TargetError`` for a target that this machine cannot run, and
+    ``DatabaseError`` for a database that cannot be used, all before anything runs.
+    """
+    options = TuneOptions(trials=trials, budget=budget, strategy=strategy, seed=seed)
+    task = tuning_task(operator, target, threads, **params)
+    if strategy not in strategies():
+        raise unknown("strategy", strategy, strategies())
+    with open_database(database) as opened:
+        return Tuner(task, opened, options, listeners).run()
+
+
+def build(
+    operator: What | Schedule, target: str | Target = "native", *, threads: int = 1, database: Where = None,
+    schedule: Schedule | None = None, **params: int | str | bool,
+) -> Kernel:  # fmt: skip
+    """A kernel that runs in this process on NumPy arrays.
+
+    A given schedule is built as it is. Otherwise the database's best for the workload is taken, or, where it has none,
+    the analytic model's choice; ``find`` says which.
+
+    Raises ``TargetError`` for a target that this machine cannot run; ``compile_object`` builds for any.
+    """
+    chosen = get_target(target) if isinstance(target, str) else target
+    require_host(chosen)
+    return Kernel(compile_object(operator, chosen, threads=threads, database=database, schedule=schedule, **params))
+
+
+def compile_object(
+    operator: What | Schedule, target: str | Target = "native", *, threads: int = 1, database: Where = None,
+    schedule: Schedule | None = None, **params: int | str | bool,
+) -> KernelObject:  # fmt: skip
+    """Object code and how to call it, for any target; the schedule is chosen as by ``build``."""
+    chosen = get_target(target) if isinstance(target, str) else target
+    return generator.build(_choose(operator, chosen, threads, database, schedule, params), chosen, threads)
+
+
+def assemble(
+    operator: What | Schedule, target: str | Target = "native", *, threads: int = 1, database: Where = None,
+    schedule: Schedule | None = None, **params: int | str | bool,
+) -> str:  # fmt: skip
+    """The kernel's assembly text, for any target; the schedule is chosen as by ``build``."""
+    chosen = get_target(target) if isinstance(target, str) else target
+    return generator.assembly(_choose(operator, chosen, threads, database, schedule, params), chosen, threads)
+
+
+def find(
+    operator: What, target: str | Target = "native", *, threads: int = 1, database: Where = None,
+    **params: int | str | bool,
+) -> Found:  # fmt: skip
+    """The schedule that ``build`` takes, and whether the database (``exact``) or the analytic model served it."""
+    chosen = get_target(target) if isinstance(target, str) else target
+    _check_count(threads)
+    work = workload(operator, **params)
+    with open_for_lookup(database) as opened:
+        return find_schedule(work, chosen, threads, opened)
+
+
+def workload(operator: What, **params: int | str | bool) -> Workload:
+    """What is to be computed, from any of the ways of saying it."""
+    if isinstance(operator, str):
+        return get_operator(operator)(**params)
+    if params:
+        raise UsageError(
+            f"parameters ({', '.join(params)}) go with an operator's name, not with a {type(operator).__name__}"
+        )
+    if isinstance(operator, Workload):
+        return operator
+    if isinstance(operator, Tensor):
+        if operator.is_placeholder:
+            raise UsageError(f"{operator.name!r} is a placeholder; there is nothing to compute")
+        return Workload(operator)
+    raise UsageError(f"an operator is a Workload, an output Tensor or an operator's name, not {operator!r}")
+
+
+def tuning_task(
+    operator: What, target: str | Target = "native", threads: int = 1, **params: int | str | bool
+) -> TuningTask:
+    """A task on this machine, once it is known that this machine can do it."""
+    chosen = get_target(target) if isinstance(target, str) else target
+    require_host(chosen)
+    check_threads(threads)
+    work = workload(operator, **params)
+    check_memory(work)
+    return TuningTask(work, chosen, host_device(), threads)
+
+
+@contextmanager
+def open_database(database: Where) -> Iterator[Database]:
+    """The database for writing; one that is handed in open stays open."""
+    if isinstance(database, Database):
+        yield database
+    else:
+        with Database.open(default_path() if database is None else database) as opened:
+            yield opened
+
+
+@contextmanager
+def open_for_lookup(database: Where) -> Iterator[Database | None]:
+    """The database for reading; None where the user's own does not exist yet."""
+    if isinstance(database, Database):
+        yield database
+    elif database is None and not default_path().exists():
+        yield None
+    else:
+        with Database.open(default_path() if database is None else database, readonly=True) as opened:
+            yield opened
+
+
+def _choose(
+    operator: What | Schedule, target: Target, threads: int, database: Where, schedule: Schedule | None,
+    params: dict[str, int | str | bool],
+) -> Schedule:  # fmt: skip
+    given = operator if isinstance(operator, Schedule) else schedule
+    _check_count(threads)
+    if given is None:
+        assert not isinstance(operator, Schedule)
+        return find(operator, target, threads=threads, database=database, **params).schedule
+    if given.knobs:
+        names = ", ".join(knob.name for knob in given.knobs)
+        raise UsageError(f"the schedule leaves knobs open ({names}); with_knobs sets them")
+    if not isinstance(operator, Schedule):
+        asked = workload(operator, **params)
+        if canonical_text(asked.output) != canonical_text(given.output):
+            raise UsageError(f"the schedule is not one of {asked.text}")
+    return given
+
+
+def _check_count(threads: int) -> None:
+    if threads < 1:
+        raise UsageError(f"threads is {threads}; it must be at least 1")

@@ -1,0 +1,70 @@
+"""``autotune best OPERATOR``: what the database has."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autotune.cli.operators import Operators, command_line, operator_options
+from autotune.cli.options import database_option, json_option, target_option, threads_option
+from autotune.cli.report import one_object, plural, speed, table
+from autotune.errors import AutotuneError
+from autotune.search.lookup import best_record, schedule_of
+from autotune.targets.host import get_target
+from autotune.tensor_expr.operators import Operator
+from autotune.tuning_logs import Database, default_path
+
+
+def best_command(operator: Operator) -> click.Command:
+    """The command that looks an operator up."""
+    options = [*operator_options(operator), target_option(), threads_option(), database_option(), json_option()]
+    help_text = f"The best kernel that the database has for {operator.name}: {operator.summary}."
+    return click.Command(operator.name, params=options, callback=partial(_best, operator), help=help_text)
+
+
+def _best(
+    operator: Operator, *, target: str, threads: int, database: Path | None, as_json: bool, **params: Any
+) -> None:
+    path = (database or default_path()).absolute()
+    workload, chosen = operator(**params), get_target(target)
+    with Database.open(path, readonly=True) as opened:
+        found = best_record(workload, chosen, threads, opened)
+        if found is None:
+            raise AutotuneError(
+                f"{path} has no verified kernel of {workload.text} for {chosen.name} on {plural(threads, 'thread')}; "
+                f"{command_line(operator.name, params)} searches for one"
+            )
+        record, task = found
+        trials = opened.count(task, phase="trial")
+        failed = trials - opened.count(task, phase="trial", status="ok")
+    assert record.seconds is not None
+    schedule = schedule_of(workload, record)
+    peak = record.probe * 1e9 * threads if record.probe else None
+    fraction = workload.flops / record.seconds / peak if peak else None
+    if as_json:
+        data = {
+            "workload": workload.text, "target": chosen.name, "device": task.device.name, "threads": threads,
+            "trials": trials, "failed": failed, "best_seconds": record.seconds,
+            "gflops": workload.flops / record.seconds / 1e9, "peak_fraction": fraction, "verified": record.verified,
+            "max_error": record.max_error, "evidence": record.evidence, "created": record.created,
+            "toolchain": task.toolchain, "schedule": schedule.to_json(), "database": str(path),
+        }  # fmt: skip
+        click.echo(one_object(data))
+        return
+    error = "" if record.max_error is None else f", max error {record.max_error:.1e} of the largest value"
+    rows = {
+        "target": f"{chosen.name} on {task.device.name}, {plural(threads, 'thread')}",
+        "best": speed(record.seconds, workload.flops, fraction),
+        "verified": f"yes{error}",
+        "trials": f"{trials}, {failed} failed",
+        "recorded": f"{record.created}, {record.evidence} with {task.toolchain}",
+        "database": str(path),
+    }
+    click.echo(f"{workload.text}\n{table(rows)}\nSchedule:")
+    click.echo("\n".join(f"  {line}" for line in str(schedule).splitlines()))
+
+
+command = Operators("best", make=best_command, help="The best kernel that the database has for an operator.")

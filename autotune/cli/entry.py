@@ -1,0 +1,91 @@
+"""The entry: which commands there are, and one sentence and an exit code for all that can go wrong.
+
+Exit codes: 0 done; 2 a request that makes no sense; 1 a failure; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from autotune.cli.operators import Operators
+from autotune.errors import AutotuneError, UsageError
+from autotune.tensor_expr.operators import get_operator, operators
+from autotune.version import VERSION
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+# Modules with a ``command``, loaded when it is asked for: some import LLVM or XGBoost, which --help must not wait for.
+COMMANDS = {
+    "best": ("autotune.cli.best", "the best kernel that the database has for an operator"),
+    "explain": ("autotune.cli.explain", "a kernel's schedule, loop nest and assembly"),
+    "operators": ("autotune.cli.list_operators", "the operators, their parameters and defaults"),
+    "targets": ("autotune.cli.list_targets", "the targets, and which of them this machine runs"),
+}
+
+
+class Commands(Operators):
+    """A command for each operator, which tunes it, and the commands of ``COMMANDS``."""
+
+    kind = "operator or command"
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*operators(), *COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+            return command
+        if cmd_name in operators():
+            tuning: click.Command = import_module("autotune.cli.tune").tune_command(get_operator(cmd_name))
+            return tuning
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_commands(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="Find fast kernels by search, and keep every measurement. For example: autotune conv2d --trials 200",
+)
+@click.version_option(VERSION, prog_name="autotune")
+def autotune() -> None:
+    """Nothing of its own: the commands do the work."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    try:
+        code = autotune.main(arguments, prog_name="autotune", standalone_mode=False)
+        sys.stdout.flush()  # here, where a broken pipe is still caught
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except AutotuneError as error:
+        code = _complain(str(error), 2 if isinstance(error, UsageError) else 1)
+    except (click.Abort, KeyboardInterrupt):
+        code = _complain("interrupted; every trial that finished is kept, and the same command resumes", INTERRUPTED)
+    except MemoryError:
+        code = _complain("this machine has not enough memory for it", 1)
+    except BrokenPipeError:
+        # What is still buffered has nowhere to go; without this, Python would complain about it while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        code = _complain(f"{where}{error.strerror or error}", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(sentence: str, code: int) -> int:
+    click.echo(f"Error: {sentence}", err=True)
+    return code

@@ -1,0 +1,47 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+class Duration(click.ParamType):
+    """A time span: plain seconds, or a number with the unit s, m or h."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, (int, float)):
+            return float(value)
+        found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)", str(value).strip())
+        seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+        if not 0 < seconds < float("inf"):
+            self.fail(f"{value!r} is no time span above zero, such as 90, 60s, 2m or 1h", param, ctx)
+        return seconds
+
+
+def target_option() -> click.Option:
+    return click.Option(
+        ["--target"], default="native", show_default=True, help="what code is generated for: see autotune targets"
+    )
+
+
+def threads_option() -> click.Option:
+    return click.Option(
+        ["--threads"], type=click.IntRange(min=1), default=1, show_default=True, help="threads that the kernel runs on"
+    )
+
+
+def database_option() -> click.Option:
+    return click.Option(
+        ["--db", "database"], type=click.Path(path_type=Path), help="tuning database [default: the user's own]"
+    )
+
+
+def json_option() -> click.Option:
+    return click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object on stdout and nothing else")

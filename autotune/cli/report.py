@@ -1,0 +1,89 @@
+"""What the commands print: figures for people, and the JSON object for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from autotune.search.events import TuneResult
+
+
+def duration(seconds: float) -> str:
+    """A kernel's time with a unit that suits it."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.1f} us"
+    return f"{seconds * 1e3:.3f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def speed(seconds: float, flops: int, peak_fraction: float | None) -> str:
+    """Time, GFLOP/s and the share of the device's peak."""
+    share = "" if peak_fraction is None else f", {peak_fraction:.1%} of peak"
+    return f"{duration(seconds)}, {flops / seconds / 1e9:.1f} GFLOP/s{share}"
+
+
+def table(rows: Mapping[str, str]) -> str:
+    """Names and values, aligned and indented."""
+    width = max(map(len, rows))
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows.items())
+
+
+def one_object(data: Mapping[str, Any]) -> str:
+    """JSON on one line; figures that are not finite are null."""
+    return json.dumps(data, allow_nan=False)
+
+
+def tune_json(result: TuneResult, database: str) -> dict[str, Any]:
+    """The object that ``--json`` prints."""
+    return {
+        "workload": result.task.workload.text, "target": result.task.target.name, "device": result.task.device.name,
+        "trials": result.trials, "failed": result.failed, "best_seconds": result.seconds, "gflops": result.gflops,
+        "peak_fraction": result.peak_fraction, "verified": result.verified, "seconds": result.elapsed,
+        "trials_per_second": result.trials_per_second, "database": database, "new_trials": result.new_trials,
+        "time_spent": {name: round(seconds, 4) for name, seconds in result.time_spent.items()},
+    }  # fmt: skip
+
+
+def tune_summary(result: TuneResult, database: str, total: int) -> str:
+    """What a search found, over several lines."""
+    task = result.task
+    rows = {"target": f"{task.target.name} on {task.device.name}, {plural(task.threads, 'thread')}"}
+    if result.seconds is not None:
+        rows["best"] = speed(result.seconds, task.workload.flops, result.peak_fraction)
+        rows["verified"] = f"yes, max error {result.max_error:.1e} of the largest value" if result.verified else "no"
+    rows["trials"] = (
+        f"{result.trials}: {result.trials - result.new_trials} resumed, {result.new_trials} new, {result.failed} failed"
+    )
+    if result.failures:
+        rows["failures"] = reasons(result)
+    rows["time"] = (
+        f"{result.elapsed:.1f} s, {result.trials_per_second:.1f} trials/s; driver: {_shares(result.time_spent)}"
+    )
+    rows["database"] = database
+    lines = [task.workload.text, table(rows)]
+    if not result.new_trials and not result.interrupted and result.seconds is not None:
+        why = f"all {total} trials are in the database" if result.trials >= total else "no trial fitted into the budget"
+        lines.append(f"Nothing was left to do ({why}): the winner was measured again.")
+    return "\n".join(lines)
+
+
+def reasons(result: TuneResult) -> str:
+    """Why trials failed, the most common reason first, with an example of each."""
+    ranked = sorted(result.failures.items(), key=lambda item: -item[1][0])
+    return "; ".join(f"{count} x {kind} ({_short(message)})" for kind, (count, message) in ranked)
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 thread``, ``2 threads``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _short(message: str, width: int = 160) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= width else f"{line[: width - 3]}..."
+
+
+def _shares(spent: Mapping[str, float]) -> str:
+    total = sum(spent.values()) or 1.0
+    ranked = sorted(spent.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in ranked if seconds >= 0.01 * total)

@@ -1,0 +1,78 @@
+"""``autotune OPERATOR``: search for its best schedule on this machine."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autotune.api import DEFAULTS, tune
+from autotune.cli.operators import operator_options
+from autotune.cli.options import Duration, database_option, json_option, target_option, threads_option
+from autotune.cli.progress import ProgressBar
+from autotune.cli.report import one_object, plural, reasons, tune_json, tune_summary
+from autotune.errors import AutotuneError
+from autotune.search.events import TuneResult
+from autotune.search.strategies import strategies
+from autotune.tensor_expr.operators import Operator
+from autotune.tuning_logs import default_path
+
+
+def tune_command(operator: Operator) -> click.Command:
+    """The command that tunes an operator."""
+    options: list[click.Parameter] = [
+        *operator_options(operator),
+        target_option(),
+        click.Option(
+            ["--trials"], type=int, default=DEFAULTS.trials, show_default=True,
+            help="candidates measured in all, earlier runs' included: the same command again resumes",
+        ),
+        threads_option(),
+        click.Option(["--budget"], type=Duration(), help="stop after this time, such as 60s, 2m or 1h"),
+        click.Option(
+            ["--strategy"], default=DEFAULTS.strategy, show_default=True, help=f"one of {', '.join(strategies())}"
+        ),
+        click.Option(["--seed"], type=int, default=DEFAULTS.seed, show_default=True, help="of all random choices"),
+        database_option(),
+        json_option(),
+        click.Option(["--quiet"], is_flag=True, help="no progress on stderr"),
+    ]  # fmt: skip
+    return click.Command(
+        operator.name, params=options, callback=partial(_tune, operator),
+        help=f"Search for the fastest kernel of {operator.name}: {operator.summary}.",
+    )  # fmt: skip
+
+
+def _tune(
+    operator: Operator, *, target: str, trials: int, threads: int, budget: float | None, strategy: str, seed: int,
+    database: Path | None, as_json: bool, quiet: bool, **params: Any,
+) -> None:  # fmt: skip
+    path = (database or default_path()).absolute()
+    workload = operator(**params)
+    with nullcontext() if quiet else ProgressBar() as bar:
+        result = tune(
+            workload, target, trials, threads=threads, budget=budget, strategy=strategy, seed=seed, database=path,
+            listeners=[bar] if bar else [],
+        )  # fmt: skip
+    click.echo(one_object(tune_json(result, str(path))) if as_json else tune_summary(result, str(path), trials))
+    if result.interrupted:
+        click.echo(_interrupted(result, trials), err=True)
+        sys.stdout.flush()
+        raise click.exceptions.Exit(130)
+    if result.schedule is None:
+        raise AutotuneError(_nothing(result))
+
+
+def _interrupted(result: TuneResult, trials: int) -> str:
+    kept = f"{plural(result.trials, 'finished trial')} of {trials} kept" if result.trials else "no trial had finished"
+    return f"Interrupted: {kept}; the same command resumes."
+
+
+def _nothing(result: TuneResult) -> str:
+    if not result.trials:
+        return f"no trial finished within {result.elapsed:.1f} s; a larger --budget gives the search time"
+    return f"none of {plural(result.trials, 'trial')} worked: {reasons(result)}"
