@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from autotune.errors import AutotuneError
 from autotune.schedules.schedule import Schedule
 from autotune.search.task import TuningTask
+from autotune.targets.callable import Kernel
+from autotune.targets.llvm.build import build
 from autotune.tuning_logs import Record
 
 
@@ -58,6 +61,12 @@ class TuneResult:
     def trials_per_second(self) -> float:
         """This run's trials over its wall clock."""
         return self.new_trials / self.elapsed if self.elapsed else 0.0
+
+    def build(self) -> Kernel:
+        """The winner as a callable on arrays; ``AutotuneError`` where no candidate worked."""
+        if self.schedule is None:
+            raise AutotuneError(f"no candidate of {self.task.workload.text} worked, so there is nothing to build")
+        return Kernel(build(self.schedule, self.task.target, self.task.threads))
 
 
 class Listener:
