@@ -14,8 +14,9 @@ import numpy as np
 from autotune.cost_model.nest import LINE, Column, Nest
 from autotune.targets.facts import Target
 
-MAX_BODY = 640  # multiply-adds in straight-line code: beyond, code generation and instruction fetch suffer
-WAYS = (12, 16, 16)  # associativity of L1, L2, L3
+MAX_BODY = 400  # multiply-adds in straight-line code: beyond, code generation and instruction fetch suffer
+WAYS = (12, 16)  # associativity of L1 and L2; the L3 hashes addresses, so that its sets fill evenly
+MAX_CODE = 800  # multiply-adds in all copies of the body that peeled tails make
 USABLE = 0.75  # of a cache: the rest holds what else is touched
 
 
@@ -54,25 +55,26 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     overhead = nest.tiles * (stores + nest.accumulators + 2 * target.fma_latency + 10)
 
     levels = []
-    for size, ways, rate in zip(caches, WAYS, rates, strict=True):
-        levels.append(_traffic(nest, USABLE * size, max(1, size // (LINE * ways))) / rate)
+    sets = [max(1, size // (LINE * ways)) for size, ways in zip(caches, WAYS, strict=False)]
+    for size, count, rate in zip(caches, (*sets, None), rates, strict=True):
+        levels.append(_traffic(nest, USABLE * size, count) / rate)
     copies = nest.copied * (2 / 12.0 + 0.1) + nest.copied / np.maximum(nest.row, 1.0) * 0.5
     parts = [compute + overhead, *levels]
     slowest = np.maximum.reduce(parts)
     cycles = slowest + 0.15 * (sum(parts) - slowest) + copies  # type: ignore[operator]
     cycles = cycles * np.ceil(nest.parallel / threads) / nest.parallel
-    legal = (needed <= target.vector_registers + 2) & (multiply_adds <= MAX_BODY)
+    legal = (needed <= target.vector_registers + 2) & (multiply_adds <= MAX_BODY) & (multiply_adds * nest.copies <= MAX_CODE)
     return Cost(cycles, compute, tuple(levels), copies, overhead, legal)
 
 
-def _traffic(nest: Nest, capacity: float, sets: int) -> Column:
-    """Bytes that must come from beyond a cache of the given capacity and number of sets."""
+def _traffic(nest: Nest, capacity: float, sets: int | None) -> Column:
+    """Bytes that must come from beyond a cache of the given capacity and number of sets (None: no conflicts)."""
     positions = len(nest.operands[0].lines)
     total = np.zeros_like(nest.accumulators)
     found = np.zeros(total.shape, bool)
     for position in range(positions):
-        occupied = sum(operand.occupancy(position, sets) for operand in nest.operands)
         lines = sum(operand.lines[position] for operand in nest.operands)
+        occupied = lines * LINE if sets is None else sum(operand.occupancy(position, sets) for operand in nest.operands)
         last = position == positions - 1
         here = ~found & ((occupied <= capacity) | last)
         total = np.where(here, lines * LINE * nest.iterations[position], total)

@@ -54,7 +54,8 @@ class Nest:
     ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written out.
     ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that feed the
     anchor. ``transposed`` says that the tile is stored across its vectors,
-    ``last`` is the tile's extent along the output's innermost dimension.
+    ``last`` is the tile's extent along the output's innermost dimension, ``copies`` how often
+    peeled tails repeat the body.
     """
 
     extents: list[Column]
@@ -71,6 +72,7 @@ class Nest:
     lanes: int
     row: Column
     last: Column
+    copies: Column
 
 
 def describe(state: State, target: Target, count: int) -> Nest | None:
@@ -105,16 +107,19 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
     inner = bounds.covers(name, *chain[body]) if body >= 0 else {r: 1 for r in reducing}
     unrolled = column(product([inner[axis] for axis in reducing]))
     full = product([axis.extent for axis in anchor.tensor.reduce_axes])
-    tiles = column(1)
+    tiles = copies = column(1)
     for axis in anchor.tensor.axes:
         tiles = tiles * np.ceil(axis.extent / tile[axis.name])
+        copies = copies * np.where(axis.extent % tile[axis.name], 2.0, 1.0)
+    for axis in anchor.tensor.reduce_axes:
+        copies = copies * np.where(axis.extent % column(inner[axis.name]), 2.0, 1.0)
     copied, row = _copied(state, bounds, anchor, column)
     first = state.stages[chain[0][0]] if chain else anchor
     parallel = extents[0] if chain and first.kind(chain[0][1]) == "parallel" else column(1)
     transposed = vector is not None and vector != anchor.tensor.axes[-1].name
     return Nest(
         extents, iterations, operands, accumulators, vectors, unrolled, tiles,
-        np.ceil(float(full) / unrolled), copied, parallel, transposed, lanes, row, tile[anchor.tensor.axes[-1].name],
+        np.ceil(float(full) / unrolled), copied, parallel, transposed, lanes, row, tile[anchor.tensor.axes[-1].name], copies,
     )  # fmt: skip
 
 

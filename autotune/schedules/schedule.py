@@ -25,10 +25,14 @@ class Schedule:
 
     output: Tensor
     steps: tuple[Step, ...] = ()
-    state: State = field(init=False, repr=False, compare=False)
+    state: State = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # None: by replay
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "state", self.replay({knob.name: knob.choices[0] for knob in self.knobs}))
+        if self.state is None:
+            object.__setattr__(self, "state", self.replay(self._first_choices()))
+
+    def _first_choices(self) -> dict[str, Number]:
+        return {knob.name: knob.choices[0] for knob in self.knobs}
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
@@ -48,7 +52,9 @@ class Schedule:
 
     def append(self, step: Step) -> Schedule:
         """The schedule with one more step."""
-        return Schedule(self.output, (*self.steps, step))
+        longer = (*self.steps, step)
+        first = {knob.name: knob.choices[0] for knob in step.knobs()}
+        return Schedule(self.output, longer, step.resolve(first).apply(self.state))
 
     def with_knobs(self, values: Mapping[str, int]) -> Schedule:
         """The schedule with every knob set; ``UsageError`` for one that is missing."""

@@ -10,8 +10,9 @@ over columns describe a whole population (``autotune.schedules.bounds``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -196,9 +197,8 @@ def check_attachments(state: State) -> State:
     return state
 
 
-def reads(tensor: Tensor) -> Iterator[Read]:
+@lru_cache(maxsize=4096)
+def reads(tensor: Tensor) -> tuple[Read, ...]:
     """Every distinct read node in the tensor's body."""
-    if tensor.body is not None:
-        for node in walk([tensor.body]):
-            if isinstance(node, Read):
-                yield node
+    roots = [] if tensor.body is None else [tensor.body]
+    return tuple(node for node in walk(roots) if isinstance(node, Read))

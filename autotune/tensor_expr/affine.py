@@ -6,8 +6,9 @@ linear (``//``, ``%``, ``min``, ...). Two atoms are the same when they are struc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from autotune.tensor_expr.dtypes import INDEX
@@ -129,7 +130,8 @@ def affine(expr: Expr) -> Affine:
     return forms[id(expr)]
 
 
-def lowest_index(indices: Sequence[Expr]) -> tuple[Expr, int] | None:
+@lru_cache(maxsize=4096)
+def lowest_index(indices: tuple[Expr, ...]) -> tuple[Expr, int] | None:
     """The index among several that is always lowest, and how far above it the highest is; None where unknown.
 
     Known where the indices are linear and differ by constants only (a stencil), or are one and the same monotone
@@ -167,12 +169,17 @@ def is_monotone(index: Expr) -> bool:
     return True
 
 
+@lru_cache(maxsize=4096)
+def _index_form(index: Expr) -> Affine:
+    return affine(index)
+
+
 def interval_length(index: Expr, covers: Mapping[Axis, Any]) -> Any:
     """How many consecutive values hold a monotone index while each axis takes ``covers`` consecutive values.
 
     Exact for linear indices; for ``e // c`` an upper bound that ignores alignment.
     """
-    form = affine(index)
+    form = _index_form(index)
     if all(isinstance(atom, Axis) for atom, _ in form.terms.values()):
         length: Any = 1
         for atom, coefficient in form.terms.values():
