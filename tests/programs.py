@@ -242,6 +242,8 @@ def _gather(source: Source) -> Workload:
 def draw_schedule(source: Source, output: Tensor, threads: bool = True) -> Schedule:
     """Random steps; those that a primitive refuses are left out."""
     schedule = create_schedule(output)
+    if source.integer(0, 2) == 0:
+        schedule = _tiled(source, schedule)
     for _ in range(source.integer(0, MAX_STEPS)):
         try:
             candidate = _step(source, schedule, threads)
@@ -250,6 +252,52 @@ def draw_schedule(source: Source, output: Tensor, threads: bool = True) -> Sched
             continue
         schedule = candidate
     return _bounded(schedule)
+
+
+def _tiled(source: Source, schedule: Schedule) -> Schedule:
+    """The usual structure with random numbers: a tile in registers, producers computed inside the tile's loops."""
+    output = schedule.output.name
+    steps: list[tuple[Any, ...]] = [("cache_write", output)]
+    axes = [axis.name for axis in schedule.output.axes]
+    for axis in axes:
+        if source.integer(0, 3):
+            steps.append(("split", output, axis, [source.integer(1, 16) for _ in range(source.integer(1, 2))]))
+    for step in steps:
+        schedule = _tried(schedule, *step)
+    outer = [loop for loop in schedule.state.stages[output].loops if loop.endswith(".0") or loop in axes]
+    inner = [loop for loop in schedule.state.stages[output].loops if loop not in outer]
+    schedule = _tried(schedule, "reorder", output, outer + inner)
+    if source.integer(0, 2) == 0 and len(outer) > 1:
+        schedule = _tried(schedule, "fuse", output, outer[: source.integer(2, len(outer))])
+    names = list(schedule.state.stages)
+    for name in reversed(names[:-1]):
+        holder = source.choice([name for name in names if schedule.state.stages[name].loops])
+        if source.integer(0, 3) and schedule.state.stages[name].loops:
+            schedule = _tried(schedule, "compute_at", name, holder, source.choice(schedule.state.stages[holder].loops))
+    tile = f"{output}.tile"
+    if tile in schedule.state.stages:
+        for loop in schedule.state.stages[tile].loops:
+            if source.integer(0, 1):
+                schedule = _tried(schedule, "split", tile, loop, [source.choice((1, 2, 3, 4, 8, 16))])
+        loops = list(schedule.state.stages[tile].loops)
+        reducing = [loop for loop in loops if loop in schedule.state.stages[tile].reduce_loops]
+        spatial = [loop for loop in loops if loop not in reducing]
+        schedule = _tried(schedule, "reorder", tile, reducing + spatial)
+    for name in schedule.state.stages:
+        loops = list(schedule.state.stages[name].loops)
+        if loops and source.integer(0, 3):
+            schedule = _tried(schedule, "vectorize", name, loops[-1])
+            for loop in reversed(loops[:-1][-source.integer(0, 3) :]):
+                schedule = _tried(schedule, "unroll", name, loop)
+    return schedule
+
+
+def _tried(schedule: Schedule, primitive: str, *arguments: Any) -> Schedule:
+    try:
+        applied: Schedule = getattr(schedule, primitive)(*arguments)
+    except ScheduleError:
+        return schedule
+    return applied
 
 
 def _bounded(schedule: Schedule) -> Schedule:

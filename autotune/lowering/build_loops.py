@@ -18,7 +18,7 @@ from autotune.lowering.context import Context
 from autotune.lowering.ir import Allocate, Buffer, For, Function, If, Param, Stmt, block
 from autotune.lowering.leaves import Leaves
 from autotune.lowering.loop_tree import LoopTree
-from autotune.lowering.ranges import Ranges
+from autotune.tensor_expr.ranges import Ranges
 from autotune.lowering.regions import Regions
 from autotune.schedules.bounds import Bounds, physical_shape
 from autotune.schedules.layout import Dim, Layout
@@ -133,7 +133,9 @@ class _Builder:
         count = number(extent)
         for limit in short:
             count = ranges.minimum(count, ranges.ceildiv(limit.left, limit.stride))
-        peeled = [limit for limit in short if limit.span == limit.stride] if kind != "vectorize" else []
+        peeled = [limit for limit in short if limit.span == limit.stride]
+        if kind == "vectorize" and any(limit.span not in (0, limit.stride) for limit in short):
+            kind = "serial"  # lanes would differ in how often the loops inside run
         if not peeled:
             return self._loop(kind, loop, count, ranges, body)
         whole = number(extent)

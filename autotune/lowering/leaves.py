@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from autotune.lowering.context import Context
 from autotune.lowering.ir import Stmt, Store
 from autotune.lowering.loop_tree import LoopTree
-from autotune.lowering.ranges import Ranges
+from autotune.tensor_expr.ranges import Ranges
 from autotune.schedules.state import Stage, State
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import Affine, affine, weighted_sum

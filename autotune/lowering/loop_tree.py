@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from autotune.lowering.ranges import Ranges
+from autotune.tensor_expr.ranges import Ranges
 from autotune.schedules.bounds import StageBounds
 from autotune.schedules.state import Fuse, Split, Stage
 from autotune.tensor_expr.affine import ZERO, Affine, weighted_sum

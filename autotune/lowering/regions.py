@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from autotune.lowering.context import Context
 from autotune.lowering.loop_tree import LoopTree
-from autotune.lowering.ranges import Ranges
+from autotune.tensor_expr.ranges import Ranges
 from autotune.schedules.bounds import Bounds, accesses
 from autotune.schedules.state import Stage
 from autotune.tensor_expr.affine import ZERO, Affine, affine, number, weighted_sum

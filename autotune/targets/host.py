@@ -97,9 +97,10 @@ def host_device() -> Device:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        fields = dict(
-            (part.strip() for part in line.split(":", 1)) for line in cpuinfo.read_text().splitlines() if ":" in line
-        )
+        fields: dict[str, str] = {}
+        for line in cpuinfo.read_text().splitlines():
+            key, _, value = line.partition(":")
+            fields[key.strip()] = value.strip()
         model = " ".join(fields.get(key, "") for key in ("model name", "cpu family", "model", "stepping")).strip() or model
     caches = _caches(Caches(0, 0, 0))
     facts: dict[str, object] = {

@@ -6,7 +6,8 @@ along the first axis so that a reduction's grid stays below ``GRID_ELEMENTS``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from autotune.tensor_expr.expr import (
 from autotune.tensor_expr.tensor import Tensor, graph
 
 GRID_ELEMENTS = 1 << 22
-_REDUCE = {"sum": np.sum, "max": np.max, "min": np.min}
+_REDUCE: dict[str, Callable[..., Any]] = {"sum": np.sum, "max": np.max, "min": np.min}
 
 
 def evaluate(output: Tensor, inputs: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 An expression is an immutable DAG of the nodes below. ``+ - * / // %`` and comparisons build nodes, with Python numbers
 taking the dtype of the other operand; ``//`` and ``%`` round towards minus infinity as in Python. ``==`` builds a node
-too: structural equality is ``autotune.tensor_expr.canonical``'s business, and hashing is by identity.
+too: structural equality is ``autotune.tensor_expr.serialize``'s business, and hashing is by identity.
 
 ================  ====================================================================================
 node              value
@@ -290,7 +290,10 @@ def as_expr(value: ExprLike, dtype: str | None = None) -> Expr:
     if isinstance(value, (bool, np.bool_)):
         return const(value, dtype or "bool")
     if isinstance(value, (int, np.integer)):
-        return const(int(value), dtype or dtypes.INDEX)
+        dtype = dtype or dtypes.INDEX
+        if dtype in dtypes.INTEGERS and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+            raise UsageError(f"{int(value)} does not fit {dtype}; cast the other operand to a wider dtype first")
+        return const(int(value), dtype)
     if isinstance(value, (float, np.floating)):
         return const(float(value), dtype or "float32")
     raise UsageError(f"cannot use {type(value).__name__} {value!r} in an expression; use numbers, axes or tensor elements")
@@ -313,6 +316,8 @@ def binary(op: str, a: ExprLike, b: ExprLike) -> Expr:
         raise UsageError(f"/ needs floating point operands, got {dtype}; use // or cast first")
     if op in ("and", "or") and dtype != "bool":
         raise UsageError(f"& and | need bool operands, got {dtype}")
+    if dtype == "bool" and op not in ("and", "or", "min", "max"):
+        raise UsageError(f"arithmetic needs numbers, got bool; use &, | and ~, or cast first ({op})")
     return Binary(dtype, op, a, b)
 
 
@@ -327,7 +332,9 @@ def cast(a: ExprLike, dtype: str) -> Expr:
     a, dtype = as_expr(a), dtypes.check(dtype)
     if a.dtype == dtype:
         return a
-    return const(a.value, dtype) if isinstance(a, Const) else Cast(dtype, a)
+    if not isinstance(a, Const):
+        return Cast(dtype, a)
+    return const(np.asarray(a.value, a.dtype).astype(dtype).item(), dtype)
 
 
 def select(condition: ExprLike, a: ExprLike, b: ExprLike) -> Expr:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from autotune.errors import UsageError
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.expr import Axis, Compare, Expr, ExprLike, Read, Reduce, as_expr, binary, cast, walk
+from autotune.tensor_expr.affine import affine
+from autotune.tensor_expr.expr import Axis, Expr, ExprLike, Read, Reduce, Select, as_expr, binary, cast, walk
+from autotune.tensor_expr.ranges import Ranges
 
 MAX_ELEMENTS = 2**40
 
@@ -79,7 +81,8 @@ def placeholder(shape: Sequence[int], dtype: str = "float32", name: str = "input
 
 def reduce_axis(extent: int, name: str = "k") -> Axis:
     """An axis for ``sum``, ``max`` or ``min`` to run over ``[0, extent)``."""
-    return Axis(dtypes.INDEX, name, *_check_shape(name, (extent,)), reduce=True)
+    (size,) = _check_shape(name, (extent,))
+    return Axis(dtypes.INDEX, name, size, reduce=True)
 
 
 def compute(shape: Sequence[int], fn: Callable[..., ExprLike], name: str = "compute") -> Tensor:
@@ -98,6 +101,7 @@ def compute(shape: Sequence[int], fn: Callable[..., ExprLike], name: str = "comp
     axes = tuple(Axis(dtypes.INDEX, n, size) for n, size in zip(names, sizes, strict=True))
     body = as_expr(fn(*axes), None)
     _check_body(name, axes, body)
+    _check_reads(name, axes, body)
     return Tensor(name, sizes, body.dtype, axes, body)
 
 
@@ -111,12 +115,45 @@ def _check_body(name: str, axes: tuple[Axis, ...], body: Expr) -> None:
             raise UsageError(f"compute {name!r} uses axis {node.name!r} {where}")
 
 
+def _check_reads(name: str, axes: tuple[Axis, ...], body: Expr) -> None:
+    """Refuse a read that is certain to leave its tensor: where no select guards it, and its index is linear."""
+    ranges = Ranges({axis: (0, axis.extent - 1) for axis in (*axes, *(body.axes if isinstance(body, Reduce) else ()))})
+    for node in _unguarded(body):
+        if not isinstance(node, Read):
+            continue
+        for dim, (index, size) in enumerate(zip(node.indices, node.tensor.shape, strict=True)):
+            form = affine(index)
+            low, high = ranges.interval(form)
+            exact = all(isinstance(atom, Axis) for atom, _ in form.terms.values())
+            if (exact and (low < 0 or high >= size)) or high < 0 or low >= size:
+                raise UsageError(
+                    f"compute {name!r} reads {node.tensor.name!r} out of bounds: index {dim} runs from {low} to {high}, "
+                    f"but that dimension has {size} elements; guard the read with select"
+                )
+
+
+def _unguarded(root: Expr) -> Iterator[Expr]:
+    """Every node that is evaluated at all points: what is not inside the operands of a select."""
+    seen: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            stack.extend((node.condition,) if isinstance(node, Select) else node.children)
+
+
 def _reduce(kind: str, body: ExprLike, axis: Axis | Sequence[Axis]) -> Expr:
     axes = (axis,) if isinstance(axis, Axis) else tuple(axis)
     for item in axes:
         if not isinstance(item, Axis) or not item.reduce:
             raise UsageError(f"{kind} runs over axes made by reduce_axis, got {getattr(item, 'name', item)!r}")
     body = as_expr(body)
+    if kind == "sum" and body.dtype == "bool":
+        raise UsageError("sum needs numbers, got bool; cast to an integer first")
+    if len(set(axes)) != len(axes) or not axes:
+        raise UsageError(f"{kind} takes one or more reduction axes, each once")
     return Reduce(body.dtype, kind, axes, body)
 
 
@@ -162,4 +199,4 @@ def graph(output: Tensor) -> tuple[Tensor, ...]:
     return tuple(order)
 
 
-__all__ = ["Compare", "Tensor", "compute", "graph", "max", "min", "placeholder", "reduce_axis", "sum"]
+__all__ = ["Tensor", "compute", "graph", "max", "min", "placeholder", "reduce_axis", "sum"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autotune.lowering.ir import Buffer
-from autotune.lowering.ranges import Ranges
+from autotune.tensor_expr.ranges import Ranges
 from autotune.targets.llvm.arithmetic import integer_operation
 from autotune.targets.llvm.emitter import Emitter
 from autotune.tensor_expr import dtypes

@@ -75,7 +75,7 @@ class Expressions:
                 return self._fma(node.dtype, *operands)
             return self._binary(node, *operands)
         if isinstance(node, Compare):
-            a, b, width = self.memory.match(*operands, node.a.dtype)
+            a, b, width = self.memory.match(operands[0], operands[1], node.a.dtype)
             return self.emitter.emit(comparison(node.op, a, b, node.a.dtype, width)), width
         if isinstance(node, Not):
             return self.inverted(operands[0])

@@ -83,15 +83,15 @@ class Memory:
         lanes = self.addresses.lanes
         width = lanes.width if lanes is not None and place.lane_step else 1
         conditions = tuple(self.masks) if guarded else ()
-        key = ("load", id(buffer), place.offset, place.terms, place.lane_step, width, conditions)
+        pointer = self.addresses.pointer(buffer, place)
+        key = ("load", id(buffer), pointer, place.lane_step, width, conditions)
         memo = self.emitter.scope.loads
         if key not in memo:
-            memo[key] = self._from_memory(self._linear_load(buffer, place, width, guarded), buffer.dtype, width)
+            memo[key] = self._from_memory(self._linear_load(buffer, place, pointer, width, guarded), buffer.dtype, width)
         return memo[key], width
 
-    def _linear_load(self, buffer: Buffer, place: Place, width: int, guarded: bool) -> str:
+    def _linear_load(self, buffer: Buffer, place: Place, pointer: str, width: int, guarded: bool) -> str:
         emit, dtype = self.emitter.emit, _STORED.get(buffer.dtype, buffer.dtype)
-        pointer = self.addresses.pointer(buffer, place)
         if width == 1:
             return self._scalar_load(pointer, dtype, guarded)
         if place.lane_step != 1:

@@ -109,9 +109,9 @@ class _Survey:
         for buffer, seen in self.dims.items():
             if buffer in self.refused or len(seen) != 1 or len(self.cells[buffer]) > MAX_CELLS:
                 continue
-            (dim,) = seen
-            if dim is None or not self._overlapping(buffer, dim):
-                found[buffer] = dim
+            (along,) = seen
+            if along is None or not self._overlapping(buffer, along):
+                found[buffer] = along
         return found
 
     def _overlapping(self, buffer: Buffer, dim: int) -> bool:

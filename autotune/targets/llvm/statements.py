@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from autotune.lowering.ir import Allocate, Block, Buffer, For, If, Stmt, Store, statements
-from autotune.lowering.ranges import Ranges
+from autotune.tensor_expr.ranges import Ranges
 from autotune.targets.llvm.addresses import Addresses, Lanes
 from autotune.targets.llvm.arithmetic import Value, vector_literal
 from autotune.targets.llvm.emitter import Emitter, Lines, vector_type

@@ -115,7 +115,7 @@ def conv2d(
                 result += (weights[:, :, :, p, q] @ pixels).reshape(result.shape)
         return result.reshape(n, co, oh, ow)
 
-    params = {
+    params: dict[str, int | str | bool] = {
         "batch": n, "in_channels": ci, "out_channels": co, "height": h, "width": w, "kernel": f"{kh},{kw}",
         "stride": f"{sh},{sw}", "padding": f"{top},{left},{bottom},{right}", "dilation": f"{dh},{dw}", "groups": g,
         "dtype": dtype,

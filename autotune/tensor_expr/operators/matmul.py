@@ -54,7 +54,7 @@ def matmul(
         result: np.ndarray = (left.T if transpose_a else left) @ (right.T if transpose_b else right)
         return result
 
-    params = {
+    params: dict[str, int | str | bool] = {
         "m": rows, "n": columns, "k": depth, "transpose_a": bool(transpose_a), "transpose_b": bool(transpose_b),
         "constant_b": bool(constant_b), "dtype": dtype,
     }  # fmt: skip
