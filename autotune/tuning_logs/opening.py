@@ -26,6 +26,7 @@ _CAUSES = (
     ("malformed", "is damaged; it was left as it is"),
     ("locked", "is locked by another program"),
     ("disk is full", "cannot grow: the disk is full; what was recorded before is kept"),
+    ("disk I/O error", "cannot be read or written: its disk is full or failing; what was recorded before is kept"),
     ("readonly", "is read-only"),
     ("unable to open", "cannot be opened: no permission, or its folder is missing or read-only"),
 )
