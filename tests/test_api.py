@@ -1,0 +1,137 @@
+"""The face: public names, and tuning, looking up and building from Python."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autotune
+from autotune.errors import TargetError, UsageError
+from autotune.search import limits
+from autotune.tensor_expr.operators import operators
+
+SMALL = {"in_channels": 16, "out_channels": 16, "height": 7, "width": 5}
+
+
+def relu_of_product() -> autotune.Tensor:
+    a = autotune.placeholder((20, 12), name="a")
+    b = autotune.placeholder((12, 24), name="b", constant=True)
+    k = autotune.reduce_axis(12)
+    product = autotune.compute((20, 24), lambda i, j: autotune.sum(a[i, k] * b[k, j], axis=k), name="product")
+    return autotune.compute((20, 24), lambda i, j: autotune.max(product[i, j], 0), name="relu")
+
+
+def arrays() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    a, b = generator.random((20, 12), np.float32) - 0.5, generator.random((12, 24), np.float32) - 0.5
+    return a, b, np.maximum(a @ b, 0)
+
+
+def test_the_table_of_names_equals_the_imports_that_type_checkers_see() -> None:
+    source = Path(autotune.__file__).read_text()
+    (guarded,) = (node for node in ast.parse(source).body if isinstance(node, ast.If))
+    seen = {
+        alias.asname or alias.name: statement.module
+        for statement in guarded.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+    assert seen == {**autotune._HOMES, "__version__": "autotune.version"}
+
+
+def test_every_public_name_is_there() -> None:
+    for name in autotune.__all__:
+        assert getattr(autotune, name) is not None
+    for name, operator in operators().items():
+        assert getattr(autotune, name) is operator
+    with pytest.raises(AttributeError, match="no attribute 'frobnicate'"):
+        _ = autotune.frobnicate
+
+
+def test_importing_the_package_is_light() -> None:
+    code = "import sys, autotune; print([m for m in ('numpy', 'llvmlite', 'xgboost', 'rich') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_an_own_expression_is_tuned_looked_up_and_built(tmp_path: Path) -> None:
+    output, (a, b, expected) = relu_of_product(), arrays()
+    database = tmp_path / "tuning.db"
+    result = autotune.tune(output, trials=3, database=database)
+    assert result.verified and result.trials == 3
+    np.testing.assert_allclose(result.build()(a, b), expected, rtol=1e-5, atol=1e-6)
+    assert autotune.find(output, database=database).source == "exact"
+    np.testing.assert_allclose(autotune.build(output, database=database)(a, b), expected, rtol=1e-5, atol=1e-6)
+    # Declared again, it is the same workload.
+    assert autotune.find(relu_of_product(), database=database).source == "exact"
+
+
+def test_without_a_measurement_the_analytic_model_chooses(tmp_path: Path) -> None:
+    output, (a, b, expected) = relu_of_product(), arrays()
+    with autotune.Database.open(tmp_path / "empty.db") as database:
+        assert autotune.find(output, database=database).source == "analytic"
+        kernel = autotune.build(output, database=database)
+    np.testing.assert_allclose(kernel(a, b), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_given_schedule_is_built_as_it_is() -> None:
+    output, (a, b, expected) = relu_of_product(), arrays()
+    schedule = autotune.create_schedule(output).split("relu", "j", (8,)).vectorize("relu", "j.1")
+    for kernel in (autotune.build(schedule), autotune.build(output, schedule=schedule)):
+        np.testing.assert_allclose(kernel(a, b), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_schedule_that_does_not_fit_is_refused() -> None:
+    output = relu_of_product()
+    schedule = autotune.create_schedule(output)
+    with pytest.raises(UsageError, match=r"leaves knobs open \(width\); with_knobs sets them"):
+        autotune.build(schedule.split("relu", "j", (autotune.Knob("width", (4, 8)),)))
+    with pytest.raises(UsageError, match="the schedule is not one of matmul"):
+        autotune.build("matmul", schedule=schedule)
+
+
+def test_other_targets_are_assembled_and_compiled_but_not_loaded() -> None:
+    text = autotune.assemble("conv2d", "arm_neon", **SMALL)
+    assert "fmla" in text
+    compiled = autotune.compile_object("conv2d", "arm_neon", **SMALL)
+    assert compiled.code.startswith(b"\x7fELF") and compiled.code[18] == 183  # EM_AARCH64
+    assert "vfmadd" in autotune.assemble("matmul", "x86_avx2", m=4, n=16, k=4)
+
+
+def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown operator 'conv9'; known: conv2d, matmul"):
+        autotune.tune("conv9")
+    with pytest.raises(UsageError, match="'a' is a placeholder; there is nothing to compute"):
+        autotune.tune(autotune.placeholder((4,), name="a"))
+    with pytest.raises(UsageError, match=r"parameters \(m\) go with an operator's name"):
+        autotune.build(autotune.matmul(m=4), m=8)
+    with pytest.raises(UsageError, match="not 7"):
+        autotune.tune(7)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="threads is 0; it must be at least 1"):
+        autotune.build("matmul", threads=0)
+    with pytest.raises(UsageError, match="unknown strategy 'luck'; known: evolutionary, random"):
+        autotune.tune("matmul", strategy="luck", database=tmp_path / "none.db")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_target_that_this_machine_lacks_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autotune.targets.host.host_features", lambda: frozenset({"sse4.2", "neon"}))
+    for target in ("x86_avx512", "arm_neon"):
+        with pytest.raises(TargetError, match=f"this machine cannot run {target}: it (lacks|is) "):
+            autotune.tune("conv2d", target, database=tmp_path / "none.db")
+        with pytest.raises(TargetError, match=f"this machine cannot run {target}"):
+            autotune.build("conv2d", target, database=tmp_path / "none.db")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_memory_bytes", lambda: 1 << 30)
+    limits.check_memory(autotune.matmul())
+    with pytest.raises(UsageError, match=r"measuring it needs about 6\.0 GiB, and this machine has 1\.0 GiB"):
+        limits.check_memory(autotune.matmul(m=2**13, n=2**13, k=2**13))
