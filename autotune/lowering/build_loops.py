@@ -157,9 +157,11 @@ class _Builder:
 
     def _left(self, tree: LoopTree, name: str, context: Context) -> Affine:
         """How many values of an axis or loop remain from where the open loops stand."""
-        pins = context.pins[tree.stage.name]
+        return self._limit(tree, name, context) - tree.value(name, context.pins[tree.stage.name], context.ranges)
+
+    def _limit(self, tree: LoopTree, name: str, context: Context) -> Affine:
         limit = context.limits[tree.stage.name].get(name)
-        return (number(tree.extents[name]) if limit is None else limit) - tree.value(name, pins, context.ranges)
+        return number(tree.extents[name]) if limit is None else limit
 
     def _completed(self, tree: LoopTree, position: int, context: Context, inside: Continue) -> Stmt:
         """Where the last part of a fused loop opens: skip what lies beyond an axis, and set partial tiles apart."""
@@ -170,7 +172,8 @@ class _Builder:
         for name in levels:
             left = self._left(tree, name, context)
             if not ranges.at_least(left, 1):
-                test = Compare("bool", "gt", left.to_expr(), Const(dtypes.INDEX, 0))
+                value, limit = tree.value(name, pins, ranges), self._limit(tree, name, context)
+                test = Compare("bool", "lt", value.to_expr(), limit.to_expr())
                 condition = test if condition is None else Binary("bool", "and", condition, test)
                 ranges = ranges.with_fact(left.scale(-1), -1)
         stmt = self._apart(tree, position, context.with_ranges(ranges), parts, inside)

@@ -43,7 +43,7 @@ class Leaves:
         indices = self._located(stage, local, ranges)
         if isinstance(body, Reduce) and initial:
             return Store(buffer, indices, body.identity)
-        values = {axis: value + base for axis, value, base in zip(tensor.axes, local, bases, strict=True)}
+        values = {axis: base + value for axis, value, base in zip(tensor.axes, local, bases, strict=True)}
         values.update({axis: tree.value(axis.name, pins, ranges) for axis in tensor.reduce_axes})
         value = self._value(stage, values, context)
         if isinstance(body, Reduce):

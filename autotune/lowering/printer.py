@@ -25,7 +25,7 @@ def _show(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     if isinstance(node, Const):
         return str(node.value), 9 if not isinstance(node.value, bool) and node.value >= 0 else 6
     if isinstance(node, Var):
-        return node.name, 9
+        return _name(node), 9
     if isinstance(node, Binary) and node.op in ("min", "max"):
         return f"{node.op}({', '.join(plain)})", 9
     if isinstance(node, (Binary, Compare)):
@@ -49,6 +49,11 @@ def _show(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     return f"{node.kind}({plain[0]}, over {', '.join(axis.name for axis in node.axes)})", 9
 
 
+def _name(var: Var) -> str:
+    """A variable's name; one with an operator in it (of a fused loop) in parentheses."""
+    return var.name if var.name.replace(".", "_").isidentifier() else f"({var.name})"
+
+
 def show(function: Function) -> str:
     """The whole function, one statement a line."""
     params = ", ".join(f"{p.buffer.name}: {p.buffer.role} {p.buffer.dtype}{list(p.buffer.shape)}" for p in function.params)
@@ -64,7 +69,7 @@ def _lines(stmt: Stmt, depth: int, out: list[str]) -> None:
             _lines(inner, depth, out)
     elif isinstance(stmt, For):
         kind = "" if stmt.kind == "serial" else f"{stmt.kind} "
-        out.append(f"{pad}{kind}for {stmt.var.name} in 0..{show_expr(stmt.extent)}:")
+        out.append(f"{pad}{kind}for {_name(stmt.var)} in 0..{show_expr(stmt.extent)}:")
         _lines(stmt.body, depth + 1, out)
     elif isinstance(stmt, Store):
         indices = ", ".join(map(show_expr, stmt.indices))

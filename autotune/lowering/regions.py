@@ -64,14 +64,15 @@ class Regions:
             bases, limits = context.bases[reader.name], context.limits[reader.name]
             covers, pins = self.bounds.covers(reader.name, *at), context.pins[reader.name]
             first = {axis: self.trees[reader.name].value(axis.name, pins, ranges) for axis in axes}
-            last = {axis: ranges.minimum(first[axis].shifted(int(covers[axis.name])), limits[axis.name]) for axis in axes}
+            counts = {axis: number(int(covers[axis.name])) for axis in axes}
+            last = {axis: first[axis] + ranges.minimum(counts[axis], limits[axis.name] - first[axis]) for axis in axes}
         else:
             bases, limits = self.of(reader, context, at)
             first = {axis: ZERO for axis in axes}
             last = {axis: limits[axis.name] for axis in axes}
         offsets = dict(zip(reader.tensor.axes, bases, strict=True))
-        lowest = {axis: first[axis] + offsets.get(axis, ZERO) for axis in axes}
-        highest = {axis: (last[axis] + offsets.get(axis, ZERO)).shifted(-1) for axis in axes}
+        lowest = {axis: offsets.get(axis, ZERO) + first[axis] for axis in axes}
+        highest = {axis: (offsets.get(axis, ZERO) + last[axis]).shifted(-1) for axis in axes}
         return lowest, highest
 
 

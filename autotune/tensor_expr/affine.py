@@ -49,19 +49,26 @@ class Affine:
         return Affine(self.const + amount, self.terms) if amount else self
 
     def to_expr(self) -> Expr:
-        """The form as an expression again, terms in the order in which they arose."""
+        """The form as an expression again: what is added in the order in which it arose, then what is subtracted."""
         result: Expr | None = None
         for atom, coefficient in self.terms.values():
-            if coefficient == -1 and result is not None:
-                result = Binary(INDEX, "sub", result, atom)
-                continue
-            term = atom if coefficient == 1 else Binary(INDEX, "mul", atom, Const(INDEX, coefficient))
-            result = term if result is None else Binary(INDEX, "add", result, term)
+            if coefficient > 0:
+                result = _joined("add", result, _multiple(atom, coefficient))
+        left = self.const
         if result is None:
-            return Const(INDEX, self.const)
-        if self.const:
-            result = Binary(INDEX, "add" if self.const > 0 else "sub", result, Const(INDEX, abs(self.const)))
-        return result
+            result, left = Const(INDEX, left), 0
+        for atom, coefficient in self.terms.values():
+            if coefficient < 0:
+                result = _joined("sub", result, _multiple(atom, -coefficient))
+        return _joined("add" if left > 0 else "sub", result, Const(INDEX, abs(left))) if left else result
+
+
+def _multiple(atom: Expr, coefficient: int) -> Expr:
+    return atom if coefficient == 1 else Binary(INDEX, "mul", atom, Const(INDEX, coefficient))
+
+
+def _joined(op: str, a: Expr | None, b: Expr) -> Expr:
+    return b if a is None else Binary(INDEX, op, a, b)
 
 
 ZERO = Affine(0, {})
@@ -91,13 +98,13 @@ def weighted_sum(parts: Iterable[tuple[Affine, int]], constant: int = 0) -> Affi
 def structural_key(expr: Expr) -> Any:
     """A hashable key that is equal for structurally equal index expressions; variables count by identity."""
     if isinstance(expr, Var):
-        return expr
+        return id(expr)
     keys: dict[int, Any] = {}
     for node in walk([expr]):
         if isinstance(node, Const):
-            keys[id(node)] = node.value
+            keys[id(node)] = (node.value,)
         elif not node.children:
-            keys[id(node)] = node
+            keys[id(node)] = id(node)
         else:
             label = getattr(node, "op", None) or getattr(node, "name", None) or type(node).__name__
             subject = getattr(node, "buffer", None) or getattr(node, "tensor", None)
@@ -108,7 +115,7 @@ def structural_key(expr: Expr) -> Any:
 def affine(expr: Expr) -> Affine:
     """The linear form of an integer expression."""
     if isinstance(expr, Var):
-        return Affine(0, {expr: (expr, 1)})
+        return Affine(0, {id(expr): (expr, 1)})
     if isinstance(expr, Const):
         return Affine(int(expr.value), {})
     forms: dict[int, Affine] = {}

@@ -67,6 +67,12 @@ class Ranges:
         """Whether ``form <= bound`` is certain."""
         if self.interval(form)[1] <= bound:
             return True
+        for key, (atom, coefficient) in form.terms.items():
+            if isinstance(atom, Binary) and atom.op in ("min", "max"):
+                rest = Affine(form.const, {k: term for k, term in form.terms.items() if k != key})
+                sides = (rest + affine(side).scale(coefficient) for side in (atom.a, atom.b))
+                enough = any if (atom.op == "min") == (coefficient > 0) else all
+                return enough(self.at_most(side, bound) for side in sides)
         for fact, limit in self.facts:
             for key, (_, coefficient) in fact.terms.items():
                 held = form.terms.get(key)
