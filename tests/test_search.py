@@ -1,0 +1,187 @@
+"""The search: strategies on the real space, and the tuner with real builders, workers and databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autotune.tensor_expr as te
+from autotune.cost_model.model import AnalyticModel, LearnedModel
+from autotune.errors import UsageError
+from autotune.measure.builders import BuildOptions
+from autotune.search.events import Listener, Progress, TuneResult
+from autotune.search.options import TuneOptions
+from autotune.search.space import SearchSpace
+from autotune.search.strategies import make_strategy, strategies
+from autotune.search.task import TuningTask
+from autotune.search.tuner import Tuner
+from autotune.targets.host import host_device, native_target
+from autotune.tensor_expr.operators import get_operator
+from autotune.tensor_expr.workload import Workload
+from autotune.tuning_logs import Database, Record
+
+SMALL = get_operator("conv2d")(in_channels=8, out_channels=16, height=14, width=14)
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    return SearchSpace(SMALL.output, native_target())
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database.open(tmp_path / "tuning.db")
+
+
+def task(workload: Workload = SMALL) -> TuningTask:
+    return TuningTask(workload, native_target(), host_device())
+
+
+def tune(
+    database: Database, listener: Listener | None = None, workload: Workload = SMALL, **options: object
+) -> TuneResult:
+    settings = TuneOptions(**{"trials": 12, "batch": 4, "rounds": 3, "finalists": 3, **options})  # type: ignore[arg-type]
+    return Tuner(task(workload), database, settings, [listener] if listener else []).run()
+
+
+@pytest.mark.parametrize("name", strategies())
+def test_proposals_are_legal_new_and_repeatable(space: SearchSpace, name: str) -> None:
+    def proposals() -> list[tuple[int, ...]]:
+        strategy = make_strategy(name, space, LearnedModel(), seed=3)
+        keys = []
+        for _ in range(4):
+            population = strategy.propose(16)
+            measured = space.evaluate(population)
+            assert measured.legal.all()
+            keys += [population.key(row) for row in range(len(population))]
+            strategy.observe(measured, np.exp2(measured.features[:, 0] - 40))
+        return keys
+
+    first = proposals()
+    assert len(set(first)) == len(first) == 64
+    assert first == proposals()
+
+
+def test_a_space_is_searched_to_its_end() -> None:
+    x = te.placeholder((64,), name="x")
+    tiny = SearchSpace(te.compute((64,), lambda i: x[i] * 2, name="y"), native_target())
+    strategy = make_strategy("random", tiny, AnalyticModel(), 0)
+    assert len(strategy.propose(50)) == tiny.size
+    assert len(strategy.propose(50)) == 0
+
+
+def test_evolution_finds_what_random_search_does_not(space: SearchSpace) -> None:
+    """On a made-up landscape: the analytic model's, warped by what it knows nothing of."""
+
+    def landscape(features: np.ndarray) -> np.ndarray:
+        return np.exp2(features[:, 0] - 40 + np.abs(features[:, 7] - 3.0) + np.abs(features[:, 10] - 5.0))
+
+    found = {}
+    for name in ("random", "evolutionary"):
+        best = []
+        for seed in range(3):
+            strategy = make_strategy(name, space, LearnedModel(seed), seed)
+            seconds = []
+            for _ in range(8):
+                measured = space.evaluate(strategy.propose(8))
+                seconds.append(landscape(measured.features))
+                strategy.observe(measured, seconds[-1])
+            best.append(np.concatenate(seconds).min())
+        found[name] = float(np.median(best))
+    assert found["evolutionary"] < found["random"]
+
+
+def test_unknown_strategies_are_refused_by_name(space: SearchSpace) -> None:
+    with pytest.raises(UsageError, match="unknown strategy 'annealing'; known: evolutionary, random"):
+        make_strategy("annealing", space, AnalyticModel(), 0)
+
+
+@pytest.mark.parametrize("options", [{"trials": 0}, {"trials": -3}, {"budget": 0.0}, {"seed": -1}])
+def test_options_that_make_no_sense(options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="must"):
+        TuneOptions(**options)  # type: ignore[arg-type]
+
+
+def test_a_search_from_operator_to_database(database: Database) -> None:
+    class Count(Listener):
+        def __init__(self) -> None:
+            self.trials: list[Record] = []
+
+        def on_trial(self, record: Record, progress: Progress) -> None:
+            assert database.count(task().key, phase="trial") == progress.trials, "a trial is stored before it is told"
+            self.trials.append(record)
+
+    listener = Count()
+    result = tune(database, listener)
+    assert result.trials == result.new_trials == len(listener.trials) == 12
+    assert result.verified and result.schedule is not None and result.seconds
+    assert 0 < (result.peak_fraction or 0) < 1.05
+    best = database.best(SMALL.key, task().target.key, task().device.key, 1)
+    assert best is not None and best[0].phase == "final"
+    finals = database.records(task().key, phase="final")
+    assert len(finals) == 3 and min(r.seconds or 1 for r in finals) == result.seconds
+
+
+def test_a_second_run_resumes(database: Database) -> None:
+    first = tune(database, trials=8)
+    again = tune(database, trials=8)
+    assert (again.trials, again.new_trials) == (8, 0)
+    assert again.seconds is not None and first.seconds is not None, (
+        "with nothing left to do the winner is measured again"
+    )
+    more = tune(database, trials=13)
+    assert (more.trials, more.new_trials) == (13, 5)
+    records = database.records(task().key, phase="trial")
+    assert len({(r.sketch, tuple(sorted(r.knobs.items()))) for r in records}) == 13, "no trial is repeated"
+
+
+def test_trials_of_another_device_or_thread_count_do_not_count(database: Database) -> None:
+    tune(database, trials=4)
+    other = TuningTask(SMALL, native_target(), host_device(), threads=2)
+    assert database.count(other.key, phase="trial") == 0
+
+
+def test_the_same_seed_proposes_the_same_first_batches(tmp_path: Path) -> None:
+    """Batches 0 and 1 depend on the seed alone, however measuring goes."""
+
+    def first_batches(name: str) -> list[tuple[str, tuple[tuple[str, int], ...]]]:
+        with Database.open(tmp_path / name) as database:
+            tune(database, trials=8, seed=5)
+            records = database.records(task().key, phase="trial")
+            return sorted((r.sketch, tuple(sorted(r.knobs.items()))) for r in records)
+
+    assert first_batches("a.db") == first_batches("b.db")
+
+
+def test_ctrl_c_keeps_what_finished_and_still_names_a_winner(database: Database) -> None:
+    class Interrupt(Listener):
+        def on_trial(self, record: Record, progress: Progress) -> None:
+            if progress.new_trials == 5:
+                raise KeyboardInterrupt
+
+    result = tune(database, Interrupt(), trials=40)
+    assert result.interrupted and result.schedule is not None
+    assert database.count(task().key, phase="trial") == result.trials == 5
+
+
+def test_a_listener_can_stop_the_search(database: Database) -> None:
+    class Enough(Listener):
+        def should_stop(self, progress: Progress) -> bool:
+            return progress.new_trials >= 4
+
+    assert 4 <= tune(database, Enough(), trials=100).trials < 20
+
+
+def test_a_budget_ends_the_search(database: Database) -> None:
+    result = tune(database, trials=100_000, budget=2.0)
+    assert 0 < result.trials < 100_000 and not result.interrupted
+
+
+def test_when_every_candidate_fails_the_reasons_are_counted(database: Database) -> None:
+    build = BuildOptions(function="json:loads")  # takes no request: every build fails
+    result = tune(database, trials=6, build=build)
+    assert result.schedule is None and not result.verified
+    assert result.failures["build-error"][0] == 6 and result.failures["build-error"][1]
+    assert database.count(task().key, status="build-error") == 6

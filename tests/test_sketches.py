@@ -1,0 +1,125 @@
+"""The search space: every sketch of many operators computes what NumPy does, at odd sizes, on one thread and on two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import autotune.tensor_expr as te
+from autotune.search.space import SearchSpace
+from autotune.targets.callable import Kernel
+from autotune.targets.facts import Target
+from autotune.targets.host import get_target, native_target, supports
+from autotune.targets.llvm.build import build
+from autotune.tensor_expr.operators import get_operator
+from autotune.tensor_expr.workload import Workload
+
+pytestmark = pytest.mark.compiler
+conv2d, matmul = get_operator("conv2d"), get_operator("matmul")
+
+
+def fused_epilogue() -> Workload:
+    y = conv2d(in_channels=8, out_channels=24, height=13, width=13).output
+    bias = te.placeholder((24,), name="bias", constant=True)
+    return Workload(te.compute(y.shape, lambda n, c, i, j: te.max(y[n, c, i, j] + bias[c], 0.0), name="relu"))
+
+
+def softmax() -> Workload:
+    x = te.placeholder((37, 100), name="x")
+    k, m = te.reduce_axis(100, "k"), te.reduce_axis(100, "m")
+    largest = te.compute((37,), lambda i: te.max(x[i, k], axis=k), name="largest")
+    powers = te.compute((37, 100), lambda i, j: te.exp(x[i, j] - largest[i]), name="powers")
+    total = te.compute((37,), lambda i: te.sum(powers[i, m], axis=m), name="total")
+    return Workload(te.compute((37, 100), lambda i, j: powers[i, j] / total[i], name="y"))
+
+
+def blur() -> Workload:
+    x = te.placeholder((67, 53), name="x")
+    rows = te.compute((67, 51), lambda i, j: (x[i, j] + x[i, j + 1] + x[i, j + 2]) / 3.0, name="rows")
+    return Workload(te.compute((65, 51), lambda i, j: (rows[i, j] + rows[i + 1, j] + rows[i + 2, j]) / 3.0, name="y"))
+
+
+WORKLOADS: dict[str, Callable[[], Workload]] = {
+    "dilated": lambda: conv2d(
+        in_channels=7,
+        out_channels=11,
+        height=13,
+        width=17,
+        kernel="3,2",
+        stride="2,1",
+        padding="1,0,2,1",
+        dilation="1,2",
+    ),
+    "grouped": lambda: conv2d(in_channels=8, out_channels=12, height=9, width=9, groups=4),
+    "depthwise": lambda: conv2d(in_channels=5, out_channels=5, groups=5, height=11, width=13, stride=2),
+    "pointwise": lambda: conv2d(in_channels=16, out_channels=32, height=7, width=7, kernel=1, stride=2),
+    "first layer": lambda: conv2d(in_channels=3, out_channels=16, height=33, width=31, kernel=7, stride=2, padding=3),
+    "double": lambda: conv2d(batch=2, in_channels=4, out_channels=6, height=5, width=5, dtype="float64"),
+    "integer": lambda: conv2d(in_channels=4, out_channels=6, height=5, width=5, dtype="int32"),
+    "one pixel": lambda: conv2d(in_channels=1, out_channels=1, height=1, width=1, kernel=1),
+    "primes": lambda: matmul(m=37, n=53, k=29),
+    "both transposed": lambda: matmul(m=37, n=53, k=29, transpose_a=True, transpose_b=True),
+    "vector": lambda: matmul(m=1, n=100, k=64, constant_b=True),
+    "column": lambda: matmul(m=64, n=1, k=33),
+    "packed": lambda: matmul(m=17, n=31, k=23, constant_b=True, transpose_b=True),
+    "fused epilogue": fused_epilogue,
+    "softmax": softmax,
+    "blur": blur,
+}
+
+
+def check(workload: Workload, target: Target, threads: int, count: int, seed: int) -> None:
+    space = SearchSpace(workload.output, target, threads)
+    generator = np.random.default_rng(seed)
+    drawn = space.evaluate(space.sample(generator, 400))
+    legal = np.flatnonzero(drawn.legal)
+    inputs = workload.random_inputs(seed)
+    reference = workload.compute_reference(inputs)
+    for row in generator.choice(legal, min(count, len(legal)), replace=False):
+        schedule = space.schedule(drawn.population, int(row))
+        kernel = Kernel(build(schedule, target, threads))
+        result = kernel(*(inputs[name] for name in kernel.inputs))
+        error = np.abs(result - reference).max() / max(1.0, np.abs(reference).max())
+        assert error < 1e-5, f"{workload.text} {target.name} threads={threads}\n{schedule}"
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_every_candidate_is_right(name: str) -> None:
+    check(WORKLOADS[name](), native_target(), threads=1, count=4, seed=1)
+    check(WORKLOADS[name](), native_target(), threads=2, count=2, seed=2)
+
+
+@pytest.mark.parametrize("name", ["dilated", "primes", "fused epilogue"])
+def test_tails_on_avx2_are_shorter_vectors(name: str) -> None:
+    target = get_target("x86_avx2")
+    if not supports(target):
+        pytest.skip("this CPU has no AVX2")
+    check(WORKLOADS[name](), target, threads=1, count=4, seed=3)
+
+
+def test_the_space_comes_from_the_expression_alone() -> None:
+    """A user's own convolution, by another name and with other axes, has the library's sketches."""
+    library = conv2d(in_channels=8, out_channels=16, height=10, width=10, kernel=3, padding=0)
+    x, w = te.placeholder((1, 8, 10, 10), name="image"), te.placeholder((16, 8, 3, 3), name="filter", constant=True)
+    c, p, q = te.reduce_axis(8, "c"), te.reduce_axis(3, "p"), te.reduce_axis(3, "q")
+    own = te.compute(
+        (1, 16, 8, 8), lambda n, f, y, z: te.sum(x[n, c, y + p, z + q] * w[f, c, p, q], axis=(c, p, q)), name="out"
+    )
+    target = native_target()
+    assert len(SearchSpace(own, target).sketches) == len(SearchSpace(library.output, target).sketches)
+
+
+def test_element_wise_stages_are_inlined_or_fused() -> None:
+    workload = fused_epilogue()
+    for sketch in SearchSpace(workload.output, native_target()).sketches:
+        stages = sketch.schedule.state.stages
+        assert stages["conv"].attach is not None and stages["conv"].attach[0] == "relu"
+        assert "conv.tile" not in stages, "a fused epilogue needs no copy of the tile"
+
+
+def test_constants_are_packed_ahead_of_time() -> None:
+    workload = conv2d(in_channels=8, out_channels=16, height=10, width=10)
+    packed = [s for s in SearchSpace(workload.output, native_target()).sketches if s.name.startswith("vector o")]
+    assert packed and all(sketch.schedule.state.stages["w"].layout is not None for sketch in packed)
