@@ -37,11 +37,7 @@ class Schedule:
     @property
     def knobs(self) -> tuple[Knob, ...]:
         """The knobs of all steps, each once."""
-        found: dict[str, Knob] = {}
-        for knob in (knob for step in self.steps for knob in step.knobs()):
-            if not knob.choices or found.setdefault(knob.name, knob) != knob:
-                raise ScheduleError(f"knob {knob.name!r} must have the same choices, at least one, wherever it is used")
-        return tuple(found.values())
+        return _distinct(self.steps)
 
     def replay(self, values: Mapping[str, Number]) -> State:
         """The state after all steps with the knobs at ``values``: numbers, or one column of numbers per knob."""
@@ -53,7 +49,7 @@ class Schedule:
     def append(self, step: Step) -> Schedule:
         """The schedule with one more step."""
         longer = (*self.steps, step)
-        first = {knob.name: knob.choices[0] for knob in step.knobs()}
+        first = {knob.name: knob.choices[0] for knob in (_distinct(longer) if step.knobs() else ())}
         return Schedule(self.output, longer, step.resolve(first).apply(self.state))
 
     def with_knobs(self, values: Mapping[str, int]) -> Schedule:
@@ -100,6 +96,14 @@ class Schedule:
             shown = ", ".join(f"{key}={_show(value)}" for key, value in arguments.items() if value not in ("", []))
             lines.append(f"{name}({shown})")
         return "\n".join(lines) or "(no steps: every stage at the root, loops in the order of its axes)"
+
+
+def _distinct(steps: tuple[Step, ...]) -> tuple[Knob, ...]:
+    found: dict[str, Knob] = {}
+    for knob in (knob for step in steps for knob in step.knobs()):
+        if not knob.choices or found.setdefault(knob.name, knob) != knob:
+            raise ScheduleError(f"knob {knob.name!r} must have the same choices, at least one, wherever it is used")
+    return tuple(found.values())
 
 
 def _show(value: Any) -> str:

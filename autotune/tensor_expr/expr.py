@@ -295,6 +295,8 @@ def as_expr(value: ExprLike, dtype: str | None = None) -> Expr:
             raise UsageError(f"{int(value)} does not fit {dtype}; cast the other operand to a wider dtype first")
         return const(int(value), dtype)
     if isinstance(value, (float, np.floating)):
+        if dtype is not None and not dtypes.is_float(dtype):
+            raise UsageError(f"{float(value)} is no {dtype}; cast it, or use a whole number")
         return const(float(value), dtype or "float32")
     raise UsageError(f"cannot use {type(value).__name__} {value!r} in an expression; use numbers, axes or tensor elements")
 

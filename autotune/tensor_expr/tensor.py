@@ -91,7 +91,8 @@ def compute(shape: Sequence[int], fn: Callable[..., ExprLike], name: str = "comp
     Raises ``UsageError`` for a reduction that is not the outermost node, or a reduction axis used outside its reducer.
     """
     sizes = _check_shape(name, shape)
-    parameters = [p for p in inspect.signature(fn).parameters.values() if p.kind != p.VAR_POSITIONAL]
+    given = inspect.signature(fn).parameters.values()
+    parameters = [p for p in given if p.kind != p.VAR_POSITIONAL and p.default is p.empty]
     if len(parameters) == len(sizes):
         names = [p.name for p in parameters]
     elif not parameters:
@@ -107,9 +108,10 @@ def compute(shape: Sequence[int], fn: Callable[..., ExprLike], name: str = "comp
 
 def _check_body(name: str, axes: tuple[Axis, ...], body: Expr) -> None:
     known: set[Any] = {*axes, *(body.axes if isinstance(body, Reduce) else ())}
-    for node in walk([body]):
-        if isinstance(node, Reduce) and node is not body:
-            raise UsageError(f"compute {name!r} has a reduction inside an expression; give the reduction a compute of its own")
+    nodes = list(walk([body]))
+    if any(isinstance(node, Reduce) and node is not body for node in nodes):
+        raise UsageError(f"compute {name!r} has a reduction inside an expression; give the reduction a compute of its own")
+    for node in nodes:
         if isinstance(node, Axis) and node not in known:
             where = "outside its reducer" if node.reduce else "of another compute"
             raise UsageError(f"compute {name!r} uses axis {node.name!r} {where}")
@@ -145,7 +147,7 @@ def _unguarded(root: Expr) -> Iterator[Expr]:
 
 
 def _reduce(kind: str, body: ExprLike, axis: Axis | Sequence[Axis]) -> Expr:
-    axes = (axis,) if isinstance(axis, Axis) else tuple(axis)
+    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
     for item in axes:
         if not isinstance(item, Axis) or not item.reduce:
             raise UsageError(f"{kind} runs over axes made by reduce_axis, got {getattr(item, 'name', item)!r}")
