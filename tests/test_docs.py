@@ -1,0 +1,106 @@
+"""The documentation is true: its commands and examples run, and the reference is complete and current."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from autotune.schedules.primitives import primitives
+from autotune.search.strategies import strategies
+from autotune.targets.facts import TARGETS
+from autotune.tensor_expr.operators import operators
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+INSTALL, TEST = "pip install . && autotune conv2d", "pip install '.[test]' && pytest"
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def run(code: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    arguments = [str(code)] if isinstance(code, Path) else ["-c", code]
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=user(folder), capture_output=True, text=True, timeout=300
+    )
+
+
+def user(folder: Path) -> dict[str, str]:
+    """The environment of a user who has no database yet."""
+    return {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_python_on_the_page_runs_as_printed(page: str, tmp_path: Path) -> None:
+    finished = run("\n".join(blocks((ROOT / page).read_text(), "python")), tmp_path)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_the_example_runs(tmp_path: Path) -> None:
+    script = shutil.copy(ROOT / "examples" / "own_operator.py", tmp_path)
+    finished = subprocess.run(
+        [sys.executable, script, "3"], cwd=tmp_path, env=user(tmp_path), capture_output=True, text=True, timeout=300
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "by hand: " in finished.stdout and "tuned: " in finished.stdout
+
+
+def test_the_readme_says_how_to_install_and_to_test() -> None:
+    commands = [line for block in blocks(README, "sh") for line in block.splitlines()]
+    assert [line for line in commands if not line.startswith("autotune ")] == [INSTALL, TEST]
+    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert "pytest" in ci and any(line.endswith("'.[test]'") and line.startswith("pip install") for line in ci)
+
+
+@pytest.mark.network
+def test_commands_of_the_readme_run_in_a_fresh_environment(tmp_path: Path) -> None:
+    """Each line as printed, but that searches get a budget of seconds."""
+    skipped = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "venv", "*.egg-info")
+    checkout, environment = tmp_path / "checkout", tmp_path / "environment"
+    shutil.copytree(ROOT, checkout, symlinks=True, ignore=skipped)
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    variables = {k: v for k, v in user(tmp_path).items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+    variables |= {"PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}", "PIP_QUIET": "1"}
+    for command in (line for block in blocks(README, "sh") for line in block.splitlines()):
+        if command == TEST:  # these are the tests
+            continue
+        limited = f"{command} --budget 5s" if command == INSTALL else command
+        finished = subprocess.run(
+            limited, shell=True, cwd=checkout, env=variables, capture_output=True, text=True, timeout=600
+        )
+        assert finished.returncode == 0, f"{command}: {finished.stderr}"
+        assert finished.stdout, command
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_complete(reference: ModuleType) -> None:
+    headings = re.findall(r"^### `(.*)`$", reference.PAGE.read_text(), re.MULTILINE)
+    for registry in (operators(), primitives(), strategies(), TARGETS):
+        assert set(registry) <= set(headings)
+
+
+def test_the_reference_is_current(reference: ModuleType) -> None:
+    assert reference.PAGE.read_text() == reference.page(), "run: python docs/reference.py"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
