@@ -28,6 +28,7 @@ class EvolutionaryStrategy:
         self.space, self.model = space, model
         self.generator = np.random.default_rng(seed)
         self.seen: set[Key] = set()
+        self.looks: set[tuple[int, bytes]] = set()  # sketch and features of what was proposed or measured
         self.pool: Evaluated | None = None
         self.measured = space.empty()
         self.features = np.zeros((0, 0), np.float32)
@@ -37,19 +38,20 @@ class EvolutionaryStrategy:
         pool = self._pool()
         scores = self.model.predict(pool.features)
         order = np.argsort(scores, kind="stable")
-        ranked = self._evolve(pool, order, scores)
         random_count = int(round(self.RANDOM_SHARE * count))
-        chosen = self._fresh(ranked, count - random_count)
-        chosen = chosen.join(self._fresh(pool.population.take(order[: 8 * self.PARENTS]), count - random_count - len(chosen)))
-        chosen = chosen.join(self._fresh(pool.population.take(self.generator.permutation(len(order))), count - len(chosen)))
+        chosen = self._fresh(self._evolve(pool, order, scores), count - random_count, alike=False)
+        best = _rows(pool, order[: 8 * self.PARENTS])
+        chosen = chosen.join(self._fresh(best, count - random_count - len(chosen), alike=False))
+        anything = _rows(pool, self.generator.permutation(len(order)))
+        chosen = chosen.join(self._fresh(anything, count - len(chosen), alike=True))
         if len(chosen) < count:  # the pool is used up: look for more
             self.pool = None
-            rest = self._pool().population
-            chosen = chosen.join(self._fresh(rest, count - len(chosen)))
+            chosen = chosen.join(self._fresh(self._pool(), count - len(chosen), alike=True))
         return chosen
 
     def observe(self, measured: Evaluated, seconds: np.ndarray) -> None:
         self.seen.update(measured.population.key(row) for row in range(len(measured.population)))
+        self.looks.update((int(s), f.tobytes()) for s, f in zip(measured.population.sketch, measured.features, strict=True))
         self.measured = self.measured.join(measured.population)
         self.features = measured.features if not len(self.features) else np.concatenate([self.features, measured.features])
         log_seconds = np.log2(np.where(np.isfinite(seconds), seconds, np.nan))
@@ -64,44 +66,53 @@ class EvolutionaryStrategy:
         if self.pool is None:
             drawn = self.space.evaluate(self.space.sample(self.generator, self.POOL))
             rows = np.flatnonzero(drawn.legal)
-            rows = rows[unseen(drawn.population.take(rows), set())]
-            self.pool = Evaluated(drawn.population.take(rows), drawn.features[rows], drawn.legal[rows])
+            self.pool = _rows(drawn, rows[unseen(drawn.population.take(rows), set())])
         return self.pool
 
-    def _fresh(self, population: Population, count: int) -> Population:
-        fresh = population.take(unseen(population, self.seen)[: max(0, count)])
+    def _fresh(self, candidates: Evaluated, count: int, alike: bool) -> Population:
+        """The first ``count`` candidates not proposed before; unless ``alike``, none that the model cannot tell from one
+        that was: knobs often differ without making a difference."""
+        rows = []
+        for row in unseen(candidates.population, self.seen):
+            if len(rows) >= count:
+                break
+            look = (int(candidates.population.sketch[row]), candidates.features[row].tobytes())
+            if alike or look not in self.looks:
+                self.looks.add(look)
+                rows.append(row)
+        fresh = candidates.population.take(rows)
         self.seen.update(fresh.key(row) for row in range(len(fresh)))
         return fresh
 
-    def _evolve(self, pool: Evaluated, order: np.ndarray, scores: np.ndarray) -> Population:
+    def _evolve(self, pool: Evaluated, order: np.ndarray, scores: np.ndarray) -> Evaluated:
         """Descendants of the best measured and the best predicted candidates, best first by the model."""
         known = np.where(np.isfinite(self.log_seconds), self.log_seconds, np.inf)
         alive = np.argsort(known, kind="stable")[: self.PARENTS // 2]
         alive = alive[np.isfinite(known[alive])]
         best = order[: self.PARENTS - len(alive)]
-        kept = self.measured.take(alive).join(pool.population.take(best))
-        if not len(kept):
-            return kept
-        own = self.model.predict(self.features[alive]) if len(alive) else np.zeros(0)
-        ranks = np.concatenate([own, scores[best]])
+        kept = _rows(pool, best)
+        ranks = scores[best]
+        if len(alive):
+            own = Evaluated(self.measured.take(alive), self.features[alive], np.ones(len(alive), bool))
+            kept, ranks = _join(own, kept), np.concatenate([self.model.predict(own.features), ranks])
         kept, ranks = self._few_sketches(kept, ranks)
-        parents = kept
         for _ in range(self.GENERATIONS):
-            children = self.space.evaluate(self._children(parents))
-            rows = np.flatnonzero(children.legal)
-            kept = kept.join(children.population.take(rows))
-            ranks = np.concatenate([ranks, self.model.predict(children.features[rows])])
             front = np.argsort(ranks, kind="stable")[: 4 * self.PARENTS]
-            front = front[unseen(kept.take(front), set())]
-            parents = kept.take(front[: self.PARENTS])
-        return kept.take(np.argsort(ranks, kind="stable"))
+            front = front[unseen(kept.population.take(front), set())][: self.PARENTS]
+            if not len(front):
+                break
+            children = self.space.evaluate(self._children(kept.population.take(front)))
+            children = _rows(children, np.flatnonzero(children.legal))
+            kept, ranks = _join(kept, children), np.concatenate([ranks, self.model.predict(children.features)])
+        return _rows(kept, np.argsort(ranks, kind="stable"))
 
-    def _few_sketches(self, population: Population, ranks: np.ndarray) -> tuple[Population, np.ndarray]:
+    def _few_sketches(self, kept: Evaluated, ranks: np.ndarray) -> tuple[Evaluated, np.ndarray]:
         """Only candidates of the best few sketches: evaluation costs per sketch, not per candidate."""
         order = np.argsort(ranks, kind="stable")
-        leading = list(dict.fromkeys(population.sketch[order].tolist()))[: self.SKETCHES]
-        rows = order[np.isin(population.sketch[order], leading)]
-        return population.take(rows), ranks[rows]
+        sketch = kept.population.sketch[order]
+        leading = list(dict.fromkeys(sketch.tolist()))[: self.SKETCHES]
+        rows = order[np.isin(sketch, leading)]
+        return _rows(kept, rows), ranks[rows]
 
     def _children(self, parents: Population) -> Population:
         """Each child is a parent with some knobs moved, or mixed with another parent of its sketch."""
@@ -125,3 +136,13 @@ class EvolutionaryStrategy:
         same = np.array([self.space.names[a] == self.space.names[b] for a, b in zip(sketch, target, strict=True)], bool)
         sketch = np.where(jump & same, target, sketch)
         return Population(sketch, np.minimum(genes, self.space.sizes[sketch] - 1))
+
+
+def _rows(evaluated: Evaluated, rows: np.ndarray) -> Evaluated:
+    return Evaluated(evaluated.population.take(rows), evaluated.features[rows], evaluated.legal[rows])
+
+
+def _join(a: Evaluated, b: Evaluated) -> Evaluated:
+    return Evaluated(
+        a.population.join(b.population), np.concatenate([a.features, b.features]), np.concatenate([a.legal, b.legal])
+    )
