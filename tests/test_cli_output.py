@@ -13,7 +13,7 @@ from autotune.cli import main
 from autotune.cli.operators import command_line
 from autotune.cli.options import Duration
 from autotune.cli.progress import ProgressBar, seconds_left
-from autotune.cli.report import duration
+from autotune.cli.report import duration, tune_summary
 from autotune.search.events import Progress, TuneResult
 from autotune.search.task import TuningTask
 from autotune.targets.host import host_device, native_target
@@ -56,6 +56,30 @@ def test_a_budget_too_short_for_a_trial(
     assert "no trial finished within 0.5 s; a larger --budget" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("trials", "new", "budget", "remark"),
+    [
+        (40, 0, None, "Nothing was left to do (all 40 trials are in the database): the winner was measured again."),
+        (
+            16,
+            0,
+            None,
+            "Nothing was left to do (the space has no more than 16 candidates): the winner was measured again.",
+        ),
+        (16, 0, 0.4, "Nothing was left to do (no trial fitted into the budget): the winner was measured again."),
+        (16, 16, None, "Stopped early: the space has no more than 16 candidates."),
+        (16, 16, 0.4, None),
+        (40, 16, None, None),
+    ],
+)
+def test_the_summary_says_why_a_run_measured_less(
+    trials: int, new: int, budget: float | None, remark: str | None
+) -> None:
+    outcome = result(seconds=1e-4, peak_fraction=0.5, verified=True, max_error=1e-7, trials=trials, new_trials=new)
+    last = tune_summary(outcome, "tuning.db", 40, budget).splitlines()[-1]
+    assert last == remark if remark else last == "  database  tuning.db"
+
+
 def progress(**changes: object) -> Progress:
     values = {
         "task": TuningTask(WORKLOAD, native_target(), host_device(), 2), "trials": 30, "total": 90, "failed": 3,
@@ -91,7 +115,7 @@ def test_durations() -> None:
     parse = Duration().convert
     spans = {"60s": 60, "2m": 120, "1h": 3600, "90": 90, "1.5m": 90, ".5": 0.5, " 3 s ": 3}
     assert {text: parse(text, None, None) for text in spans} == spans
-    assert [duration(seconds) for seconds in (1.5e-6, 2.5e-3, 3.0)] == ["1.5 us", "2.500 ms", "3.00 s"]
+    assert [duration(seconds) for seconds in (2e-9, 1.5e-6, 2.5e-3, 3.0)] == ["2.0 ns", "1.5 us", "2.500 ms", "3.00 s"]
 
 
 def test_the_command_line_of_parameters() -> None:

@@ -11,9 +11,10 @@ from autotune.search.events import TuneResult
 
 def duration(seconds: float) -> str:
     """A kernel's time with a unit that suits it."""
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.1f} us"
-    return f"{seconds * 1e3:.3f} ms" if seconds < 1 else f"{seconds:.2f} s"
+    for least, unit, digits in ((1.0, "s", 2), (1e-3, "ms", 3), (1e-6, "us", 1)):
+        if seconds >= least:
+            return f"{seconds / least:.{digits}f} {unit}"
+    return f"{seconds * 1e9:.1f} ns"
 
 
 def speed(seconds: float, flops: int, peak_fraction: float | None) -> str:
@@ -44,7 +45,7 @@ def tune_json(result: TuneResult, database: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def tune_summary(result: TuneResult, database: str, total: int) -> str:
+def tune_summary(result: TuneResult, database: str, total: int, budget: float | None) -> str:
     """What a search found, over several lines."""
     task = result.task
     rows = {"target": f"{task.target.name} on {task.device.name}, {plural(task.threads, 'thread')}"}
@@ -61,10 +62,21 @@ def tune_summary(result: TuneResult, database: str, total: int) -> str:
     )
     rows["database"] = database
     lines = [task.workload.text, table(rows)]
-    if not result.new_trials and not result.interrupted and result.seconds is not None:
-        why = f"all {total} trials are in the database" if result.trials >= total else "no trial fitted into the budget"
-        lines.append(f"Nothing was left to do ({why}): the winner was measured again.")
+    lines += [] if result.interrupted or result.seconds is None else _remarks(result, total, budget)
     return "\n".join(lines)
+
+
+def _remarks(result: TuneResult, total: int, budget: float | None) -> list[str]:
+    """What a run that measured less than it was asked for should say."""
+    if result.trials >= total:
+        reason = f"all {total} trials are in the database"
+    elif budget is not None and result.elapsed >= budget:
+        reason = "no trial fitted into the budget"
+    else:
+        reason = f"the space has no more than {plural(result.trials, 'candidate')}"
+    if not result.new_trials:
+        return [f"Nothing was left to do ({reason}): the winner was measured again."]
+    return [f"Stopped early: {reason}."] if reason.startswith("the space") else []
 
 
 def reasons(result: TuneResult) -> str:

@@ -58,7 +58,7 @@ def _tune(
             workload, target, trials, threads=threads, budget=budget, strategy=strategy, seed=seed, database=path,
             listeners=[bar] if bar else [],
         )  # fmt: skip
-    click.echo(one_object(tune_json(result, str(path))) if as_json else tune_summary(result, str(path), trials))
+    click.echo(one_object(tune_json(result, str(path))) if as_json else tune_summary(result, str(path), trials, budget))
     if result.interrupted:
         click.echo(_interrupted(result, trials), err=True)
         sys.stdout.flush()
