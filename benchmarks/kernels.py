@@ -155,6 +155,7 @@ def compare(name: str, workload: Workload, trials: int, rounds: int, threads: in
     for turn in range(rounds):
         peaks.append(clock.peak())
         for contender in contenders if turn % 2 == 0 else reversed(contenders):
+            contender.run()  # what ran before has left its own data in the caches
             began = time.perf_counter()
             for _ in range(number):
                 contender.run()
