@@ -135,3 +135,9 @@ def test_what_cannot_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch)
     limits.check_memory(autotune.matmul())
     with pytest.raises(UsageError, match=r"measuring it needs about 6\.0 GiB, and this machine has 1\.0 GiB"):
         limits.check_memory(autotune.matmul(m=2**13, n=2**13, k=2**13))
+    # Stages in between count, too.
+    vector = autotune.placeholder((2**14,), name="vector")
+    outer = autotune.compute((2**14, 2**14), lambda i, j: vector[i] * vector[j], name="outer")
+    k = autotune.reduce_axis(2**14)
+    with pytest.raises(UsageError, match=r"needs about 8\.0 GiB"):
+        autotune.tune(autotune.compute((2**14,), lambda i: autotune.sum(outer[i, k], axis=k), name="rows"))

@@ -189,7 +189,7 @@ def test_what_makes_no_sense_is_refused(
 
 def test_more_than_the_memory_is_refused_before_it_is_allocated(capsys: pytest.CaptureFixture[str]) -> None:
     code, sentence = refused(capsys, "conv2d", "--height", "10000000")
-    assert code == 2 and "has arrays of 267.0 GiB; measuring it needs about 2,136.2 GiB" in sentence
+    assert code == 2 and "has arrays of 410.1 GiB; measuring it needs about 3,280.6 GiB" in sentence
 
 
 def test_a_target_that_this_machine_lacks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from math import prod
 from pathlib import Path
 
 from autotune.errors import UsageError
+from autotune.tensor_expr.dtypes import itemsize
+from autotune.tensor_expr.tensor import graph
 from autotune.tensor_expr.workload import Workload
 
 # Of the bytes of a workload's arrays: the inputs, the reference in float64 and what NumPy needs to compute it, and the
@@ -22,10 +25,11 @@ def check_threads(threads: int) -> None:
 
 def check_memory(workload: Workload) -> None:
     """Refuse a workload whose measuring would need more memory than there is."""
-    needed, there = COPIES * workload.bytes, _memory_bytes()
+    arrays = sum(prod(tensor.shape) * itemsize(tensor.dtype) for tensor in graph(workload.output))
+    needed, there = COPIES * arrays, _memory_bytes()
     if needed > there:
         raise UsageError(
-            f"{workload.text} has arrays of {_size(workload.bytes)}; measuring it needs about {_size(needed)}, "
+            f"{workload.text} has arrays of {_size(arrays)}; measuring it needs about {_size(needed)}, "
             f"and this machine has {_size(there)}"
         )
 
