@@ -14,9 +14,9 @@ import numpy as np
 from autotune.cost_model.nest import LINE, Column, Nest
 from autotune.targets.facts import Target
 
-MAX_BODY = 400  # multiply-adds in straight-line code: beyond, code generation and instruction fetch suffer
+MAX_BODY = 256  # multiply-adds in straight-line code: more of them build slowly and ran no faster where tried
 WAYS = (12, 16)  # associativity of L1 and L2; the L3 hashes addresses, so that its sets fill evenly
-MAX_CODE = 800  # multiply-adds in all copies of the body that peeled tails make
+MAX_CODE = 400  # multiply-adds in all copies of the body that peeled tails make
 USABLE = 0.75  # of a cache: the rest holds what else is touched
 
 
@@ -51,6 +51,8 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
         stores = blocks * nest.lanes * (0.75 * np.log2(nest.lanes) + 1.5)
     else:
         stores = 2.0 * nest.accumulators
+    # Long bodies are fetched, decoded and built more slowly: all else equal, the shorter wins.
+    body = body * (1.0 + 0.01 * np.log2(np.maximum(multiply_adds * nest.copies / 32.0, 1.0)))
     compute = nest.tiles * nest.steps * body
     overhead = nest.tiles * (stores + nest.accumulators + 2 * target.fma_latency + 10)
 
