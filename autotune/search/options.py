@@ -9,6 +9,7 @@ from autotune.measure.builders import BuildOptions
 from autotune.measure.results import MeasureOptions
 
 MAX_TRIALS = 10_000_000
+MAX_SEED = 2**63 - 1  # what the database and the model's library take
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +34,5 @@ class TuneOptions:
             raise UsageError(f"trials is {self.trials}; it must be from 1 to {MAX_TRIALS}")
         if self.budget is not None and not self.budget > 0:
             raise UsageError(f"budget is {self.budget} seconds; it must be positive")
-        if self.seed < 0:
-            raise UsageError(f"seed is {self.seed}; it must not be negative")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise UsageError(f"seed is {self.seed}; it must be from 0 to {MAX_SEED}")
