@@ -10,7 +10,7 @@ from autotune.tensor_expr.ranges import Ranges
 from autotune.targets.llvm.arithmetic import integer_operation
 from autotune.targets.llvm.emitter import Emitter
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.affine import Affine, affine
+from autotune.tensor_expr.affine import Affine, affine, weighted_sum
 from autotune.tensor_expr.expr import Binary, Const, Expr, Var
 
 
@@ -30,6 +30,25 @@ class Place:
     offset: int
     terms: tuple[tuple[Expr, int], ...]
     lane_step: int
+
+
+@dataclass(slots=True)
+class _Access:
+    """What stays the same about a buffer's access wherever unrolled copies of it stand.
+
+    ``unrolled`` are variables that have a value in each copy, ``place`` the rest; ``varying`` says that some atom has to
+    be looked at anew in each copy. ``base`` is the pointer to the run-time part, as long as the buffer and the ``runtime``
+    variables are called ``names``.
+    """
+
+    indices: tuple[Expr, ...]
+    form: Affine
+    unrolled: tuple[tuple[Var, int], ...]
+    runtime: tuple[Var, ...]
+    place: Place | None
+    varying: bool
+    names: tuple[str, ...] = ()
+    base: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +78,7 @@ class Addresses:
     runtime: dict[Var, tuple[str, int]] = field(default_factory=dict)
     lanes: Lanes | None = None
     _forms: dict[int, tuple[Expr, Affine]] = field(default_factory=dict)
-    _flat: dict[tuple[int, ...], tuple[tuple[Expr, ...], Affine]] = field(default_factory=dict)
+    _accesses: dict[tuple[int, ...], _Access] = field(default_factory=dict)
     _natures: dict[int, tuple[Expr, Nature]] = field(default_factory=dict)
 
     def form(self, expr: Expr) -> Affine:
@@ -102,16 +121,24 @@ class Addresses:
         nature = self.nature(expr)
         return nature.pure and (self.lanes is None or self.lanes.var not in nature.variables)
 
-    def flat(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Affine:
-        """The linear form of the element's position in its buffer, computed once per access."""
+    def _access(self, buffer: Buffer, indices: tuple[Expr, ...]) -> _Access:
         key = (id(buffer), *map(id, indices))
-        held = self._flat.get(key)
+        held = self._accesses.get(key)
         if held is None:
-            total = Affine(0, {})
-            for index, stride in zip(indices, buffer.strides, strict=True):
-                total = total + self.form(index).scale(stride)
-            held = self._flat[key] = (indices, total)
-        return held[1]
+            form = weighted_sum([(self.form(i), stride) for i, stride in zip(indices, buffer.strides, strict=True)])
+            unrolled = tuple(
+                (atom, c) for atom, c in form.terms.values() if isinstance(atom, Var) and atom in self.constants
+            )
+            atoms = [atom for atom, _ in form.terms.values()]
+            varying = any(
+                not isinstance(atom, Var) and not self.nature(atom).variables.isdisjoint(self.constants) for atom in atoms
+            )
+            used = dict.fromkeys(var for atom in atoms for var in self.nature(atom).variables)
+            runtime = tuple(var for var in used if var in self.runtime)
+            left = {k: term for k, term in form.terms.items() if term[0] not in self.constants}
+            place = None if varying else self.taken_apart(Affine(form.const, left))
+            held = self._accesses[key] = _Access(indices, form, unrolled, runtime, place, varying)
+        return held
 
     def taken_apart(self, form: Affine) -> Place | None:
         """A linear form with unrolled variables at their values; None where it is not linear in the lane, or not pure."""
@@ -137,7 +164,16 @@ class Addresses:
 
     def place(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Place | None:
         """Where an access points; None where that has to be computed element by element (a gather)."""
-        return self.taken_apart(self.flat(buffer, indices))
+        access = self._access(buffer, indices)
+        if access.varying:
+            return self.taken_apart(access.form)
+        fixed = access.place
+        if fixed is None or not access.unrolled:
+            return fixed
+        offset = fixed.offset
+        for var, coefficient in access.unrolled:
+            offset += coefficient * self.constants[var]
+        return Place(offset, fixed.terms, fixed.lane_step)
 
     def constant(self, expr: Expr) -> int | None:
         """The value of index arithmetic where unrolled variables make it a constant."""
@@ -163,8 +199,19 @@ class Addresses:
                 stack += [(node, True), *((child, False) for child in node.children)]
         return values[id(expr)]
 
-    def pointer(self, buffer: Buffer, place: Place) -> str:
+    def pointer(self, buffer: Buffer, indices: tuple[Expr, ...], place: Place) -> str:
         """The address of the place's first lane."""
+        access = self._access(buffer, indices)
+        names = (self.pointers[buffer], *[self.runtime[var][0] for var in access.runtime])
+        if access.base is None or access.names != names or access.varying:
+            access.base, access.names = self._base(buffer, place), names
+        base, depth = access.base
+        if not place.offset:
+            return base
+        return self.emitter.pure(depth, f"getelementptr i8, ptr {base}, i64 {place.offset * dtypes.itemsize(buffer.dtype)}")
+
+    def _base(self, buffer: Buffer, place: Place) -> tuple[str, int]:
+        """The address without the constant part, outer loops' terms first, and the depth at which it stands."""
         size = dtypes.itemsize(buffer.dtype)
         base, depth = self.pointers[buffer], 0
         located = sorted(((self.depth(atom), atom, coefficient) for atom, coefficient in place.terms), key=lambda t: t[0])
@@ -173,9 +220,7 @@ class Addresses:
             value, _ = self.scalar(atom)
             scaled = value if coefficient * size == 1 else self.emitter.pure(depth, f"mul nsw i64 {value}, {coefficient * size}")
             base = self.emitter.pure(depth, f"getelementptr i8, ptr {base}, i64 {scaled}")
-        if place.offset:
-            base = self.emitter.pure(depth, f"getelementptr i8, ptr {base}, i64 {place.offset * size}")
-        return base
+        return base, depth
 
     def depth(self, expr: Expr) -> int:
         """The outermost scope in which the expression can be computed."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from autotune.targets.llvm.addresses import Addresses
-from autotune.targets.llvm.arithmetic import Value, binary_operation, comparison, conversion, intrinsic, literal, vector_literal
+from autotune.targets.llvm.arithmetic import UNSIGNED, Value, binary_operation, comparison, conversion, intrinsic, literal, vector_literal
 from autotune.targets.llvm.emitter import TYPES, Emitter, vector_type
 from autotune.targets.llvm.intrinsics import emit_exp
 from autotune.targets.llvm.memory import Memory
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.expr import Binary, Call, Cast, Compare, Const, Expr, Load, Not, Select, Var
+from autotune.tensor_expr.expr import COMPARISONS, Binary, Call, Cast, Compare, Const, Expr, Load, Not, Select, Var
 
 _PLAIN_CALLS = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor"}
 _INT32 = 2**31 - 1
 # A task yields the tasks whose values it needs and returns its own: nested selects need no recursion.
 Task = Generator[Any, Value, Value]
+Action = Callable[[Any, list[Value]], Value]
+Plan = list[tuple[int, Expr, "Action | None", tuple[int, ...]]]
 
 
 class Expressions:
@@ -27,6 +29,7 @@ class Expressions:
         self.addresses = addresses
         self.memory = memory
         self._guarded: dict[int, tuple[Expr, bool]] = {}
+        self._plans: dict[tuple[int, int], tuple[Expr, Plan]] = {}
 
     def evaluate(self, root: Expr) -> Value:
         """The expression's value."""
@@ -43,64 +46,98 @@ class Expressions:
         return result
 
     def _walk(self, root: Expr, known: Mapping[int, Value]) -> Task:
-        """Operands before users, on a stack; ``known`` are values from outside of a select's arm."""
+        """Operands before users; ``known`` are values from outside of a select's arm."""
         done: dict[int, Value] = dict(known)
-        stack: list[tuple[Expr, bool]] = [(root, False)]
-        while stack:
-            node, ready = stack.pop()
-            if id(node) in done:
-                continue
-            if isinstance(node, Const):
-                done[id(node)] = (literal(node.value, node.dtype), 1)
-            elif node.dtype == dtypes.INDEX and self.addresses.uniform(node):
-                done[id(node)] = (self.addresses.scalar(node)[0], 1)
-            elif isinstance(node, Var):
-                done[id(node)] = self._lanes()
-            elif isinstance(node, Compare) and (mask := self._lane_comparison(node)) is not None:
-                done[id(node)] = mask
-            elif isinstance(node, Select) and self.guarded(node):
-                done[id(node)] = yield self._guarded_select(node, done)
-            elif isinstance(node, Load) and self.memory.direct(node):
-                done[id(node)] = self.memory.load(node, ())
-            elif not ready:
-                stack.append((node, True))
-                stack.extend((child, False) for child in _operands(node) if id(child) not in done)
-            else:
-                done[id(node)] = self._node(node, [done[id(child)] for child in _operands(node)])
+        for key, node, action, operands in self._planned(root):
+            if key not in done:
+                if action is None:
+                    assert isinstance(node, Select)
+                    done[key] = yield self._guarded_select(node, done)
+                else:
+                    done[key] = action(node, [done[operand] for operand in operands])
         return done[id(root)]
 
-    def _node(self, node: Expr, operands: list[Value]) -> Value:
-        if isinstance(node, Binary):
-            if len(operands) == 3:
-                return self._fma(node.dtype, *operands)
-            return self._binary(node, *operands)
-        if isinstance(node, Compare):
-            a, b, width = self.memory.match(operands[0], operands[1], node.a.dtype)
-            return self.emitter.emit(comparison(node.op, a, b, node.a.dtype, width)), width
-        if isinstance(node, Not):
-            return self.inverted(operands[0])
-        if isinstance(node, Cast):
-            return self._cast(operands[0], node.a.dtype, node.dtype)
-        if isinstance(node, Select):
-            return self._choose(node.dtype, *operands)
+    def _planned(self, root: Expr) -> Plan:
+        """What to do for each node, found once for all unrolled copies of the expression."""
+        lanes = self.addresses.lanes
+        key = (id(root), id(lanes.var) if lanes is not None else 0)
+        held = self._plans.get(key)
+        if held is None:
+            held = self._plans[key] = (root, self._plan(root))
+        return held[1]
+
+    def _plan(self, root: Expr) -> Plan:
+        plan: Plan = []
+        seen: set[int] = set()
+        stack: list[tuple[Expr, Action | None, tuple[Expr, ...], bool]] = []
+
+        def visit(node: Expr) -> None:
+            if id(node) not in seen:
+                stack.append((node, *self._action(node), False))
+
+        visit(root)
+        while stack:
+            node, action, operands, ready = stack.pop()
+            if ready or not operands:
+                if id(node) not in seen:
+                    seen.add(id(node))
+                    plan.append((id(node), node, action, tuple(map(id, operands))))
+            else:
+                stack.append((node, action, operands, True))
+                for operand in operands:
+                    visit(operand)
+        return plan
+
+    def _action(self, node: Expr) -> tuple[Action | None, tuple[Expr, ...]]:
+        """How a node is evaluated, and the operands that it needs evaluated; no action for a guarded select."""
+        if isinstance(node, Const):
+            value = (literal(node.value, node.dtype), 1)
+            return lambda _, __: value, ()
+        if node.dtype == dtypes.INDEX and self.addresses.uniform(node):
+            return lambda index, _: (self.addresses.scalar(index)[0], 1), ()
+        if isinstance(node, Var):
+            return lambda _, __: self._lanes(), ()
         if isinstance(node, Load):
-            return self.memory.load(node, tuple(operands))
+            direct = self.memory.direct(node)
+            return self._load, () if direct else node.indices
+        if isinstance(node, Select):
+            return (None, ()) if self.guarded(node) else (self._selected, node.children)
+        if isinstance(node, Compare):
+            return (self._lane_comparison, ()) if self._compares_lanes(node) else (self._comparison, node.children)
+        if isinstance(node, Binary):
+            operands = _multiply_add(node)
+            return (self._fma, operands) if operands is not None else (self._binary, node.children)
+        if isinstance(node, Not):
+            return lambda _, operands: self.inverted(operands[0]), node.children
+        if isinstance(node, Cast):
+            return self._cast, node.children
         assert isinstance(node, Call), node
-        return self._call(node, operands[0])
+        return self._call, node.children
+
+    def _load(self, node: Any, operands: list[Value]) -> Value:
+        return self.memory.load(node, tuple(operands))
+
+    def _selected(self, node: Any, operands: list[Value]) -> Value:
+        return self._choose(node.dtype, *operands)
+
+    def _comparison(self, node: Any, operands: list[Value]) -> Value:
+        a, b, width = self.memory.match(*operands, node.a.dtype)
+        return self.emitter.emit(comparison(node.op, a, b, node.a.dtype, width)), width
 
     # -- arithmetic --------------------------------------------------------------------------------------------
 
-    def _fma(self, dtype: str, addend: Value, a: Value, b: Value) -> Value:
+    def _fma(self, node: Any, operands: list[Value]) -> Value:
+        addend, a, b = operands
         width = max(addend[1], a[1], b[1])
-        widened = (self.memory.widen(value, dtype, width) for value in (a, b, addend))
-        return intrinsic(self.emitter, "fma", dtype, width, *widened), width
+        widened = [self.memory.widen(value, node.dtype, width) for value in (a, b, addend)]
+        return intrinsic(self.emitter, "fma", node.dtype, width, *widened), width
 
-    def _binary(self, node: Binary, left: Value, right: Value) -> Value:
-        dtype = node.dtype
-        if node.op in ("floordiv", "mod") and _may_trap(node):
-            right = self._active_divisor(right, dtype)
-        a, b, width = self.memory.match(left, right, dtype)
-        return binary_operation(self.emitter, node.op, a, b, dtype, width), width
+    def _binary(self, node: Any, operands: list[Value]) -> Value:
+        left, right = operands
+        if _may_trap(node):
+            right = self._active_divisor(right, node.dtype)
+        a, b, width = self.memory.match(left, right, node.dtype)
+        return binary_operation(self.emitter, node.op, a, b, node.dtype, width), width
 
     def _active_divisor(self, divisor: Value, dtype: str) -> Value:
         """The divisor, 1 in lanes that are masked out: what they hold must not trap."""
@@ -116,19 +153,20 @@ class Expressions:
         ones = self.memory.widen(("true", 1), "bool", width)
         return self.emitter.emit(f"xor {vector_type('bool', width)} {name}, {ones}"), width
 
-    def _call(self, node: Call, value: Value) -> Value:
-        name, width = value
+    def _call(self, node: Any, operands: list[Value]) -> Value:
+        name, width = operands[0]
         if node.name == "exp":
             return emit_exp(self.emitter, self.memory.widen, name, node.dtype, width), width
         if node.name == "abs" and not dtypes.is_float(node.dtype):
-            if node.dtype in ("uint8", "bool"):
-                return value
+            if node.dtype in UNSIGNED:
+                return operands[0]
             negated = self.emitter.emit(f"sub {vector_type(node.dtype, width)} {self.memory.widen(('0', 1), node.dtype, width)}, {name}")
             return binary_operation(self.emitter, "max", name, negated, node.dtype, width), width
         return intrinsic(self.emitter, _PLAIN_CALLS[node.name], node.dtype, width, name), width
 
-    def _cast(self, value: Value, source: str, target: str) -> Value:
-        name, width = value
+    def _cast(self, node: Any, operands: list[Value]) -> Value:
+        source, target = node.a.dtype, node.dtype
+        name, width = operands[0]
         if target == "bool":
             zero = self.memory.widen((literal(0, source), 1), source, width)
             return self.emitter.emit(comparison("ne", name, zero, source, width)), width
@@ -142,18 +180,22 @@ class Expressions:
         assert lanes is not None
         return vector_literal(list(range(lanes.width)), "i64"), lanes.width
 
-    def _lane_comparison(self, node: Compare) -> Value | None:
-        """A comparison of index arithmetic that is linear in the lane: of one number with a constant vector."""
+    def _compares_lanes(self, node: Compare) -> bool:
+        """Whether this compares index arithmetic that is linear in the lane."""
+        if self.addresses.lanes is None or node.a.dtype != dtypes.INDEX:
+            return False
+        place = self.addresses.taken_apart(self.addresses.form(node.a) - self.addresses.form(node.b))
+        return place is not None and place.lane_step != 0
+
+    def _lane_comparison(self, node: Any, _: list[Value]) -> Value:
+        """A comparison of one number with a constant vector; a constant where the number is known."""
         lanes = self.addresses.lanes
-        if lanes is None or node.a.dtype != dtypes.INDEX:
-            return None
         form = self.addresses.form(node.a) - self.addresses.form(node.b)
         place = self.addresses.taken_apart(form)
-        if place is None or not place.lane_step:
-            return None
+        assert lanes is not None and place is not None
         steps = [place.lane_step * lane for lane in range(lanes.width)]
         if not place.terms:
-            test = {"lt": int.__lt__, "le": int.__le__, "gt": int.__gt__, "ge": int.__ge__, "eq": int.__eq__, "ne": int.__ne__}[node.op]
+            test = COMPARISONS[node.op]
             return vector_literal([int(test(place.offset + step, 0)) for step in steps], "i1"), lanes.width
         low, high = self.addresses.ranges.interval(form)
         narrow = max(abs(low), abs(high)) + max(map(abs, steps)) < _INT32
@@ -227,10 +269,10 @@ def _may_trap(node: Binary) -> bool:
     return node.op in ("floordiv", "mod") and not dtypes.is_float(node.dtype) and not isinstance(node.b, Const)
 
 
-def _operands(node: Expr) -> tuple[Expr, ...]:
-    """The values that an instruction takes: addend and factors of a floating point multiply-add, or the children."""
-    if isinstance(node, Binary) and node.op == "add" and dtypes.is_float(node.dtype):
+def _multiply_add(node: Binary) -> tuple[Expr, ...] | None:
+    """Addend and factors where the node is a floating point multiply-add."""
+    if node.op == "add" and dtypes.is_float(node.dtype):
         for addend, factor in ((node.a, node.b), (node.b, node.a)):
             if isinstance(factor, Binary) and factor.op == "mul":
                 return addend, factor.a, factor.b
-    return node.children
+    return None

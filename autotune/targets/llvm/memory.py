@@ -6,9 +6,9 @@ from autotune.lowering.ir import Buffer
 from autotune.targets.llvm.addresses import Addresses, Place
 from autotune.targets.llvm.arithmetic import Value, literal, vector_literal
 from autotune.targets.llvm.emitter import TYPES, Emitter, mangled, vector_type
-from autotune.targets.llvm.registers import Registers, register_index
+from autotune.targets.llvm.registers import Registers
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.expr import Expr, Load
+from autotune.tensor_expr.expr import Expr, Load, Var
 
 # A bool is one bit as a value and one byte, 0 or 1, in memory.
 _STORED = {"bool": "uint8"}
@@ -23,6 +23,7 @@ class Memory:
         self.registers = registers
         self.masks: list[Value] = []
         self._unproven = unproven
+        self._cells: dict[int, tuple[tuple[Expr, ...], list[tuple[int, list[tuple[Var, int]]]], int | None]] = {}
 
     def unproven(self, load: Load) -> bool:
         """Whether the load may happen only where the conditions around it hold."""
@@ -83,7 +84,7 @@ class Memory:
         lanes = self.addresses.lanes
         width = lanes.width if lanes is not None and place.lane_step else 1
         conditions = tuple(self.masks) if guarded else ()
-        pointer = self.addresses.pointer(buffer, place)
+        pointer = self.addresses.pointer(buffer, node.indices, place)
         key = ("load", id(buffer), pointer, place.lane_step, width, conditions)
         memo = self.emitter.scope.loads
         if key not in memo:
@@ -106,16 +107,26 @@ class Memory:
         return emit(f"call {kind} @{name}(ptr align {align} {pointer}, {bools} {mask}, {kind} zeroinitializer)")
 
     def _register_load(self, buffer: Buffer, node: Load) -> Value:
-        lanes = self.addresses.lanes
-        along: int | None = None
-        index = []
-        for dim, expr in enumerate(node.indices):
-            form = self.addresses.form(expr)
-            if lanes is not None and any(atom is lanes.var for atom, _ in form.terms.values()):
-                along = dim
-            index.append(register_index(form, self.addresses.constants))
-        width = lanes.width if lanes is not None and along is not None else 1
-        return self.registers.load(buffer, tuple(index), along, width), width
+        index, along = self._cell(node.indices)
+        width = self.addresses.lanes.width if self.addresses.lanes is not None and along is not None else 1
+        return self.registers.load(buffer, index, along, width), width
+
+    def _cell(self, indices: tuple[Expr, ...]) -> tuple[tuple[int, ...], int | None]:
+        """The constant index of a register access, and the dimension that its lanes run along (None: one element)."""
+        held = self._cells.get(id(indices))
+        if held is None:
+            forms = [self.addresses.form(index) for index in indices]
+            lanes, along = self.addresses.lanes, None
+            parts = []
+            for dim, form in enumerate(forms):
+                terms = [(atom, coefficient) for atom, coefficient in form.terms.values() if isinstance(atom, Var)]
+                if lanes is not None and any(atom is lanes.var for atom, _ in terms):
+                    along = dim
+                parts.append((form.const, [term for term in terms if lanes is None or term[0] is not lanes.var]))
+            held = self._cells[id(indices)] = (indices, parts, along)
+        constants = self.addresses.constants
+        index = [const + sum([c * constants[var] for var, c in terms]) if terms else const for const, terms in held[1]]
+        return tuple(index), held[2]
 
     def _scalar_load(self, pointer: str, dtype: str, guarded: bool) -> str:
         """One element, the same for all lanes; under a mask it is read only if some lane is active."""
@@ -187,7 +198,7 @@ class Memory:
         """An element, or a vector of them, takes a value; ``places`` are the indices' values where not linear."""
         lanes, registers = self.addresses.lanes, self.registers
         if buffer in registers.dims:
-            index = tuple(register_index(self.addresses.form(i), self.addresses.constants) for i in indices)
+            index, _ = self._cell(indices)
             width = lanes.width if lanes is not None and registers.dims[buffer] is not None else 1
             registers.store(buffer, index, self.widen(value, buffer.dtype, width), width)
             return
@@ -196,7 +207,7 @@ class Memory:
         if place is None:
             pointer, width = self._computed(buffer, places)
         else:
-            pointer, width = self.addresses.pointer(buffer, place), lanes.width if lanes is not None and place.lane_step else 1
+            pointer, width = self.addresses.pointer(buffer, indices, place), lanes.width if lanes is not None and place.lane_step else 1
         kind, align = vector_type(dtype, width), dtypes.itemsize(dtype)
         name = self._to_memory(self.widen(value, buffer.dtype, width), buffer.dtype, width)
         mask = self.mask(width, guarded=False) if width > 1 else None
