@@ -1,8 +1,8 @@
 """Kernels of this project and of its peers, side by side: ``python benchmarks/kernels.py --set spine``.
 
 Every workload is tuned (``--trials`` in all, resumed from ``--db``), then its winner and the peers are timed in
-interleaved rounds in one process, with a peak probe in every round, since clocks drift. The ratio is the best peer's time
-over ours: above 1 means that this project is faster. All outputs are compared with float64.
+interleaved rounds in one process, with a peak probe in every round, since clocks drift. The ratio is the best peer's
+time over ours: above 1 means that this project is faster. All outputs are compared with float64.
 
 What counts as constant: a convolution's weights are, for everyone (packed ahead of time by whoever packs). A matmul's
 operands are not, unless the workload says ``b constant``.
@@ -42,7 +42,10 @@ SETS: dict[str, tuple[tuple[str, Callable[[], Workload]], ...]] = {
         ("conv2d 64x56x56 3x3", lambda: at.conv2d(in_channels=64, out_channels=64, height=56, width=56)),
         ("conv2d 256x14x14 3x3", lambda: at.conv2d(in_channels=256, out_channels=256, height=14, width=14)),
         ("conv2d 512x7x7 3x3", lambda: at.conv2d(in_channels=512, out_channels=512, height=7, width=7)),
-        ("depthwise 144x56x56 3x3", lambda: at.conv2d(in_channels=144, out_channels=144, groups=144, height=56, width=56)),
+        (
+            "depthwise 144x56x56 3x3",
+            lambda: at.conv2d(in_channels=144, out_channels=144, groups=144, height=56, width=56),
+        ),
     ),
 }
 
@@ -85,12 +88,23 @@ def torch_peers(workload: Workload, inputs: dict[str, np.ndarray], threads: int)
         return tuple(int(part) for part in str(workload.params[name]).split(","))
 
     top, left, bottom, right = pair("padding")
-    x = torch.nn.functional.pad(tensors["x"], (left, right, top, bottom)) if (top, left) != (bottom, right) else tensors["x"]
+    x = (
+        torch.nn.functional.pad(tensors["x"], (left, right, top, bottom))
+        if (top, left) != (bottom, right)
+        else tensors["x"]
+    )
     padding = (top, left) if (top, left) == (bottom, right) else (0, 0)
-    options = {"stride": pair("stride"), "padding": padding, "dilation": pair("dilation"), "groups": workload.params["groups"]}
+    options = {
+        "stride": pair("stride"),
+        "padding": padding,
+        "dilation": pair("dilation"),
+        "groups": workload.params["groups"],
+    }
 
     def contender(name: str, image: Any, weights: Any) -> Contender:
-        return Contender(name, lambda: torch.nn.functional.conv2d(image, weights, **options), lambda r: r.contiguous().numpy())
+        return Contender(
+            name, lambda: torch.nn.functional.conv2d(image, weights, **options), lambda r: r.contiguous().numpy()
+        )
 
     nhwc = torch.channels_last
     return [
@@ -133,7 +147,9 @@ def onnxruntime_peers(workload: Workload, inputs: dict[str, np.ndarray], threads
     return [Contender("onnxruntime", lambda: session.run(None, feed)[0], lambda result: result)]
 
 
-def compare(name: str, workload: Workload, trials: int, rounds: int, threads: int, db: Path, clock: Clock) -> dict[str, Any]:
+def compare(
+    name: str, workload: Workload, trials: int, rounds: int, threads: int, db: Path, clock: Clock
+) -> dict[str, Any]:
     """Tune one workload, then time everything in interleaved rounds."""
     result = at.tune(workload, trials=trials, threads=threads, database=db)
     kernel = result.build()
@@ -165,24 +181,39 @@ def compare(name: str, workload: Workload, trials: int, rounds: int, threads: in
     best = min(peers, key=lambda c: np.median(c.times))
     return {
         "workload": name, "text": workload.text, "trials": result.trials, "threads": threads,
-        "trials_per_second": result.trials_per_second, "tuning_seconds": result.elapsed, "time_spent": dict(result.time_spent),
+        "trials_per_second": result.trials_per_second, "tuning_seconds": result.elapsed,
+        "time_spent": dict(result.time_spent),
         "seconds": {c.name: {"min": min(c.times), "median": float(np.median(c.times))} for c in contenders},
         "error": {c.name: c.error for c in contenders}, "peak_gflops": peak / 1e9,
         "peak_fraction": workload.flops / float(np.median(ours.times)) / peak, "best_peer": best.name,
-        "ratio_median": float(np.median(best.times) / np.median(ours.times)), "ratio_min": min(best.times) / min(ours.times),
+        "ratio_median": float(np.median(best.times) / np.median(ours.times)),
+        "ratio_min": min(best.times) / min(ours.times),
     }  # fmt: skip
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     """The table of all workloads."""
     table = Table(title="microseconds (median of interleaved rounds); ratio = best peer / autotune")
-    for column in ("workload", "autotune", "% of peak", "best peer", "its time", "ratio", "ratio of minima", "max error", "others"):
+    for column in (
+        "workload",
+        "autotune",
+        "% of peak",
+        "best peer",
+        "its time",
+        "ratio",
+        "ratio of minima",
+        "max error",
+        "others",
+    ):
         table.add_column(column)
     for row in rows:
         seconds = row["seconds"]
-        others = ", ".join(f"{n} {v['median'] * 1e6:.0f}" for n, v in seconds.items() if n not in ("autotune", row["best_peer"]))
+        others = ", ".join(
+            f"{n} {v['median'] * 1e6:.0f}" for n, v in seconds.items() if n not in ("autotune", row["best_peer"])
+        )
         table.add_row(
-            row["workload"], f"{seconds['autotune']['median'] * 1e6:.0f}", f"{row['peak_fraction']:.1%}", row["best_peer"],
+            row["workload"], f"{seconds['autotune']['median'] * 1e6:.0f}", f"{row['peak_fraction']:.1%}",
+            row["best_peer"],
             f"{seconds[row['best_peer']]['median'] * 1e6:.0f}", f"{row['ratio_median']:.2f}", f"{row['ratio_min']:.2f}",
             f"{row['error']['autotune']:.1e}", others,
         )  # fmt: skip
@@ -203,9 +234,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 def main(name: str, only: str, trials: int, rounds: int, threads: int, db: Path, as_json: bool) -> None:
     """Tune and compare a set of workloads."""
     clock = Clock(host_instruments(native_target().vector_bytes))
-    rows = [
-        compare(label, make(), trials, rounds, threads, db, clock) for label, make in SETS[name] if only in label
-    ]
+    rows = [compare(label, make(), trials, rounds, threads, db, clock) for label, make in SETS[name] if only in label]
     if as_json:
         json.dump(rows, sys.stdout, indent=1)
     else:

@@ -1,8 +1,9 @@
 """The analytic cost model: how many cycles a candidate takes, from ports, latencies, registers, caches and bandwidths.
 
 A roofline (Williams, Waterman and Patterson, CACM 52(4), 2009) with one roof per cache level, the compute roof refined
-by the register tile: multiply-adds per port, loads per port, the latency of each accumulator's chain, and spills. What a
-cache level must deliver is found from footprints: the outermost loop whose data fits the level above is where reuse ends.
+by the register tile: multiply-adds per port, loads per port, the latency of each accumulator's chain, and spills. What
+a cache level must deliver is found from footprints: the outermost loop whose data fits the level above is where reuse
+ends.
 """
 
 from __future__ import annotations
@@ -65,7 +66,11 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     slowest = np.maximum.reduce(parts)
     cycles = slowest + 0.15 * (sum(parts) - slowest) + copies  # type: ignore[operator]
     cycles = cycles * np.ceil(nest.parallel / threads) / nest.parallel
-    legal = (needed <= target.vector_registers + 2) & (multiply_adds <= MAX_BODY) & (multiply_adds * nest.copies <= MAX_CODE)
+    legal = (
+        (needed <= target.vector_registers + 2)
+        & (multiply_adds <= MAX_BODY)
+        & (multiply_adds * nest.copies <= MAX_CODE)
+    )
     return Cost(cycles, compute, tuple(levels), copies, overhead, legal)
 
 

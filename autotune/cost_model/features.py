@@ -22,7 +22,8 @@ SCHEMA = (
     "tiles: register tiles", "steps: bodies per tile", "transposed: flag", "parallel: iterations",
     "operand 0: loads per body", "operand 0: lines per tile", "operand 0: lines per block", "operand 0: lines per step",
     "operand 1: loads per body", "operand 1: lines per tile", "operand 1: lines per block", "operand 1: lines per step",
-    "inner: iterations of the innermost loop", "outer: iterations of the outermost loop", "copied: bytes", "row: elements copied in a row",
+    "inner: iterations of the innermost loop", "outer: iterations of the outermost loop", "copied: bytes",
+    "row: elements copied in a row",
     "registers: needed beyond those there are",
 )  # fmt: skip
 
@@ -34,7 +35,8 @@ def evaluate(state: State, target: Target, threads: int, count: int) -> tuple[np
         return None
     cost = estimate(nest, target, threads)
     columns = [
-        cost.cycles, cost.compute, *cost.levels, cost.copies, cost.overhead, nest.accumulators, nest.vectors, nest.unrolled,
+        cost.cycles, cost.compute, *cost.levels, cost.copies, cost.overhead, nest.accumulators, nest.vectors,
+        nest.unrolled,
         nest.accumulators * nest.unrolled, nest.tiles, nest.steps, float(nest.transposed), nest.parallel,
         *_operand(nest, 0), *_operand(nest, 1), nest.extents[len(nest.operands[0].lines) - 1], nest.extents[0],
         nest.copied, nest.row, np.maximum(0.0, nest.accumulators + nest.vectors + 1 - target.vector_registers),

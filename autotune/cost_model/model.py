@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import xgboost
@@ -35,13 +35,13 @@ class AnalyticModel:
 class LearnedModel:
     """The analytic estimate, corrected by gradient-boosted trees (XGBoost: Chen and Guestrin, KDD 2016).
 
-    The trees learn log2(measured / estimated), so that the model starts as the analytic one. They are retrained whenever
-    the measurements have grown by a factor, not each time.
+    The trees learn log2(measured / estimated), so that the model starts as the analytic one. They are retrained
+    whenever the measurements have grown by a factor, not each time.
     """
 
     GROWTH = 1.4
     LEAST = 12
-    PARAMETERS = {
+    PARAMETERS: ClassVar[dict[str, object]] = {
         "objective": "reg:squarederror", "max_depth": 5, "eta": 0.15, "subsample": 0.9, "min_child_weight": 1.0,
         "lambda": 1.0, "tree_method": "hist", "nthread": 1, "verbosity": 0,
     }  # fmt: skip

@@ -28,8 +28,8 @@ LINE = 64  # bytes of a cache line
 class Operand:
     """One operand of the anchor, per loop of the chain: how much one iteration of that loop touches.
 
-    ``lines`` counts cache lines, ``occupied(sets)`` the sets of a cache that they fall into: rows at a distance that
-    shares factors with the number of sets crowd into few of them. ``loads`` counts load instructions of one body.
+    ``lines`` counts cache lines, and ``spans`` says how they lie: (how many, how many lines apart), innermost first.
+    ``loads`` counts load instructions of one body.
     """
 
     name: str
@@ -38,7 +38,8 @@ class Operand:
     loads: Column
 
     def occupancy(self, position: int, sets: int) -> Column:
-        """Bytes of a cache with so many sets that the operand takes up, conflicts included."""
+        """Bytes of a cache with so many sets that the operand takes up, conflicts included: rows at a distance that
+        shares factors with the number of sets crowd into few of them."""
         reached = np.ones_like(self.loads)
         for count, distance in self.spans[position]:  # innermost first
             places = sets / np.gcd(np.maximum(distance, 1).astype(np.int64), sets)
@@ -49,13 +50,13 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """The anchor's loops from the outermost in (``extents``, ``iterations`` up to and including each), and its operands.
+    """The anchor's loops from the outermost in (``extents``, ``iterations`` up to and including each), and its
+    operands.
 
-    ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written out.
-    ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that feed the
-    anchor. ``transposed`` says that the tile is stored across its vectors,
-    ``last`` is the tile's extent along the output's innermost dimension, ``copies`` how often
-    peeled tails repeat the body.
+    ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written
+    out. ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that
+    feed the anchor. ``transposed`` says that the tile is stored across its vectors, ``last`` is the tile's extent
+    along the output's innermost dimension, ``copies`` how often peeled tails repeat the body.
     """
 
     extents: list[Column]
@@ -76,7 +77,7 @@ class Nest:
 
 
 def describe(state: State, target: Target, count: int) -> Nest | None:
-    """The nest of a state whose factors are columns of ``count`` candidates; None where the operator reduces nothing."""
+    """The nest of a state whose factors are columns of ``count`` candidates; None without a reduction."""
     name = find_anchor(state)
     if name is None:
         return None
@@ -96,9 +97,7 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
         iterations.append(total)
     body = _body_position(state, anchor, chain)
     vector = _vector_axis(anchor)
-    operands = [
-        _operand(bounds, anchor, read, chain, body, vector, lanes, column) for read in _distinct(anchor)
-    ]
+    operands = [_operand(bounds, anchor, read, chain, body, vector, lanes, column) for read in _distinct(anchor)]
     axes = bounds.stages[name].axes
     tile = {axis.name: column(axes[axis.name]) for axis in anchor.tensor.axes}
     vectors = np.ceil(tile[vector] / lanes) if vector else column(1)
@@ -119,7 +118,8 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
     transposed = vector is not None and vector != anchor.tensor.axes[-1].name
     return Nest(
         extents, iterations, operands, accumulators, vectors, unrolled, tiles,
-        np.ceil(float(full) / unrolled), copied, parallel, transposed, lanes, row, tile[anchor.tensor.axes[-1].name], copies,
+        np.ceil(float(full) / unrolled), copied, parallel, transposed, lanes, row, tile[anchor.tensor.axes[-1].name],
+        copies,
     )  # fmt: skip
 
 
@@ -155,14 +155,23 @@ def _distinct(anchor: Stage) -> list[Read]:
 
 
 def _operand(
-    bounds: Bounds, anchor: Stage, read: Read, chain: list[tuple[str, str]], body: int, vector: str | None, lanes: int, column: Any
+    bounds: Bounds,
+    anchor: Stage,
+    read: Read,
+    chain: list[tuple[str, str]],
+    body: int,
+    vector: str | None,
+    lanes: int,
+    column: Any,
 ) -> Operand:
     source = bounds.state.stages[read.tensor.name]
     size = dtypes.itemsize(source.tensor.dtype)
     axes = (*anchor.tensor.axes, *anchor.tensor.reduce_axes)
 
     def lengths(position: int) -> list[Column]:
-        covers: Mapping[str, Any] = bounds.covers(anchor.name, *chain[position]) if position >= 0 else bounds.stages[anchor.name].axes
+        covers: Mapping[str, Any] = (
+            bounds.covers(anchor.name, *chain[position]) if position >= 0 else bounds.stages[anchor.name].axes
+        )
         by_axis = {axis: covers[axis.name] for axis in axes}
         return [
             np.minimum(column(interval_length(index, by_axis)), extent)
@@ -239,5 +248,3 @@ def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[C
         total = total + times * column(product(sizes)) * dtypes.itemsize(stage.tensor.dtype)  # type: ignore[arg-type]
         row = sizes[-1]
     return total, row
-
-

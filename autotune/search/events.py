@@ -32,10 +32,10 @@ class Progress:
 class TuneResult:
     """What a search found.
 
-    ``seconds`` is the winner's median in the head-to-head final, ``peak_fraction`` its share of the FMA peak that a probe
-    reached in the same final on as many threads. ``schedule`` is None where no candidate worked; ``failures`` counts
-    errors by kind, with an example message each. ``time_spent`` splits ``elapsed`` (both in seconds) by what the driver
-    did; ``trials`` counts earlier runs' trials of the task too, ``new_trials`` only this run's.
+    ``seconds`` is the winner's median in the head-to-head final, ``peak_fraction`` its share of the FMA peak that a
+    probe reached in the same final on as many threads. ``schedule`` is None where no candidate worked; ``failures``
+    counts errors by kind, with an example message each. ``time_spent`` splits ``elapsed`` (both in seconds) by what
+    the driver did; ``trials`` counts earlier runs' trials of the task too, ``new_trials`` only this run's.
     """
 
     task: TuningTask

@@ -1,4 +1,4 @@
-"""The final: the best trials measured again, head to head, so that the winner does not owe its place to a lucky sample."""
+"""The final: the best trials measured again, head to head, so that no winner owes its place to a lucky sample."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def race_finalists(
     for place, (number, result) in enumerate(zip(racers, results, strict=True)):
         record = records[number]
         built = BuildResult((0, place), "ok", "", kernels[number], record.build_seconds)
-        final = trial_record(run_id, record.batch, place, record.sketch, record.knobs, options.seed, built, result, "final")
+        final = trial_record(
+            run_id, record.batch, place, record.sketch, record.knobs, options.seed, built, result, "final"
+        )
         database.add(final, bench.task.key)
         if final.status == "ok" and (best is None or result.seconds < best.seconds):
             peak = result.probe * bench.task.threads

@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from autotune.measure.builders import BuildResult
 from autotune.measure.results import MeasureResult
@@ -20,7 +21,8 @@ from autotune.version import VERSION
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All ``records`` of the task's trials; those that the space still has, as ``population`` with ``known`` records."""
+    """All ``records`` of the task's trials; those that the space still has, as ``population`` with ``known``
+    records."""
 
     records: list[Record]
     population: Population
@@ -42,32 +44,50 @@ def load_history(database: Database, task: TuningTask, space: SearchSpace) -> Hi
 
 def run_record(run_id: str, options: TuneOptions) -> Run:
     """This run, as the database keeps it."""
+    asked = {"trials": options.trials, "budget": options.budget, "strategy": options.strategy, "batch": options.batch}
     return Run(
-        run_id=run_id, seed=options.seed, package_version=VERSION, llvm_version=TOOLCHAIN, command=" ".join(sys.argv),
-        options={"trials": options.trials, "budget": options.budget, "strategy": options.strategy, "batch": options.batch},
+        run_id=run_id,
+        seed=options.seed,
+        package_version=VERSION,
+        llvm_version=TOOLCHAIN,
+        command=" ".join(sys.argv),
+        options=asked,
         provenance={"python": platform.python_version(), "system": platform.platform()},
-    )  # fmt: skip
+    )
 
 
 def trial_record(
-    run_id: str, batch: int, row: int, sketch: str, knobs: Mapping[str, int], seed: int, built: BuildResult, result: MeasureResult | None,
+    run_id: str,
+    batch: int,
+    row: int,
+    sketch: str,
+    knobs: Mapping[str, int],
+    seed: int,
+    built: BuildResult,
+    result: MeasureResult | None,
     phase: str = "trial",
-) -> Record:  # fmt: skip
+) -> Record:
     """One trial: its build, and its measurement where the build succeeded."""
     status, message = (built.status, built.message) if result is None else (result.status, result.message)
-    measured = result is not None and bool(result.samples)
     return Record(
-        trial=f"{run_id}-{phase}-{batch}-{row}", run_id=run_id, sketch=sketch, knobs=knobs, seed=seed, batch=batch, phase=phase,
-        status=status, message=message, build_seconds=max(built.seconds, 0.0), **(_measured(result, measured) if result else {}),
-    )  # fmt: skip
+        trial=f"{run_id}-{phase}-{batch}-{row}",
+        run_id=run_id,
+        sketch=sketch,
+        knobs=knobs,
+        seed=seed,
+        batch=batch,
+        phase=phase,
+        status=status,
+        message=message,
+        build_seconds=max(built.seconds, 0.0),
+        **(_measured(result) if result is not None else {}),
+    )
 
 
-def _measured(result: MeasureResult, measured: bool) -> dict[str, object]:
-    values: dict[str, object] = {"verified": result.verified, "measure_seconds": result.measure_seconds}
-    if measured:
-        values |= {
-            "samples": result.samples, "seconds": result.seconds, "ci_low": result.ci_low, "ci_high": result.ci_high,
-        }  # fmt: skip
+def _measured(result: MeasureResult) -> dict[str, Any]:
+    values: dict[str, Any] = {"verified": result.verified, "measure_seconds": result.measure_seconds}
+    if result.samples:
+        values |= {name: getattr(result, name) for name in ("samples", "seconds", "ci_low", "ci_high")}
     if math.isfinite(result.probe):
         values["probe"] = result.probe / 1e9
     if not math.isnan(result.max_error):

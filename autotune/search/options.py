@@ -16,7 +16,8 @@ MAX_SEED = 2**63 - 1  # what the database and the model's library take
 class TuneOptions:
     """``trials`` in all for the task, earlier runs' included; ``budget`` in seconds of wall clock, None for no limit.
 
-    ``batch`` candidates are proposed at a time; ``finalists`` of the best are measured again head to head, in ``rounds``.
+    ``batch`` candidates are proposed at a time; ``finalists`` of the best are measured again head to head, in
+    ``rounds``.
     """
 
     trials: int = 200

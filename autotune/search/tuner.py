@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,12 +48,12 @@ class _Stopwatch:
     """Seconds spent by the driver, by what it did."""
 
     def __init__(self) -> None:
-        self.spent: Counter[str] = Counter()
+        self.spent: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
         now = time.perf_counter()
-        self.spent[name] += now - self._last
+        self.spent[name] = self.spent.get(name, 0.0) + now - self._last
         self._last = now
 
 
@@ -70,7 +69,9 @@ class Tuner:
         self._watch = _Stopwatch()
         self._began = time.monotonic()
         self.space = space or SearchSpace(task.workload.output, task.target, task.threads)
-        self.strategy = make_strategy(self.options.strategy, self.space, model or LearnedModel(self.options.seed), self.options.seed)
+        self.strategy = make_strategy(
+            self.options.strategy, self.space, model or LearnedModel(self.options.seed), self.options.seed
+        )
         self.run_id = uuid.uuid4().hex
         self.records: list[Record] = []
         self.new_trials = 0
@@ -158,7 +159,8 @@ class Tuner:
         self._watch.lap("record")
 
     def _finish(self, batches: dict[int, _Batch], built: BuildResult, result: MeasureResult | None) -> None:
-        number, row = built.ident  # type: ignore[misc]
+        assert isinstance(built.ident, tuple)
+        number, row = built.ident
         batch = batches[number]
         sketch = self.space.sketches[int(batch.population.sketch[row])].schedule.text
         knobs = self.space.knobs(batch.population, row)
@@ -196,8 +198,10 @@ class Tuner:
         """Where the search stands."""
         probes = [r.probe for r in self.records[-20:] if r.probe]
         return Progress(
-            self.task, len(self.records), self.options.trials, sum(r.status != "ok" for r in self.records), self.new_trials,
-            self._best_seconds(), max(probes) * 1e9 if probes else None, time.monotonic() - self._began, self.options.budget,
+            self.task, len(self.records), self.options.trials, sum(r.status != "ok" for r in self.records),
+            self.new_trials,
+            self._best_seconds(), max(probes) * 1e9 if probes else None, time.monotonic() - self._began,
+            self.options.budget,
         )  # fmt: skip
 
     def _result(self, winner: Winner | None, interrupted: bool) -> TuneResult:
@@ -209,8 +213,10 @@ class Tuner:
         schedule: Schedule | None = winner.schedule if winner else None
         return TuneResult(
             self.task, schedule, winner.seconds if winner else None, winner.peak_fraction if winner else None,
-            winner.verified if winner else False, winner.max_error if winner else None, len(self.records), self.new_trials,
-            sum(r.status != "ok" for r in self.records), time.monotonic() - self._began, interrupted, failures, dict(self._watch.spent),
+            winner.verified if winner else False, winner.max_error if winner else None, len(self.records),
+            self.new_trials,
+            sum(r.status != "ok" for r in self.records), time.monotonic() - self._began, interrupted, failures,
+            dict(self._watch.spent),
         )  # fmt: skip
 
     def _tell(self, event: str, *arguments: Any) -> None:

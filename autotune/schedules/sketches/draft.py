@@ -20,9 +20,9 @@ from autotune.tensor_expr.expr import Axis, Read, Reduce, Select, walk
 class Draft:
     """A schedule with knobs, and the choices that rules have made so far.
 
-    ``anchor`` is the stage that does the work (the largest reduction; None where there is none), ``out`` the stage whose
-    loops are tiled and inside which the anchor is computed, ``vector`` the anchor's vectorised axis. ``outer``, ``middle``
-    are the loops of ``out`` around a register tile; ``label`` says in words what was chosen.
+    ``anchor`` is the stage that does the work (the largest reduction; None where there is none), ``out`` the stage
+    whose loops are tiled and inside which the anchor is computed, ``vector`` the anchor's vectorised axis. ``outer``,
+    ``middle`` are the loops of ``out`` around a register tile; ``label`` says in words what was chosen.
     """
 
     schedule: Schedule
@@ -94,7 +94,7 @@ def lane_step(read: Read, axis: str) -> int | None:
 
 
 def is_pointwise(stage: Stage) -> bool:
-    """Whether every element depends on other stages' elements at the same place, or on fewer dimensions, and no test."""
+    """Whether every element depends on elements at the same place, or on fewer dimensions of it, and on no test."""
     body = stage.tensor.body
     if body is None or isinstance(body, Reduce):
         return False

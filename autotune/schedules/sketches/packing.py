@@ -7,8 +7,8 @@ from autotune.schedules.state import reads
 
 
 def pack_constants(draft: Draft) -> list[Draft]:
-    """Pack a constant operand ahead of time: register tiles one after the other, inside each the reduction in its loops'
-    order, the tile's vectors innermost."""
+    """Pack a constant operand ahead of time: register tiles one after the other, inside each the reduction in its
+    loops' order, the tile's vectors innermost."""
     if draft.anchor is None or draft.vector is None:
         return [draft]
     stage = draft.anchor_stage

@@ -9,6 +9,11 @@ from autotune.schedules.sketches.staging import simple_loops
 def remaining(draft: Draft) -> list[Draft]:
     """Vectorise, and share among threads, every stage at the root whose loops are as they were."""
     for name, stage in draft.state.stages.items():
-        if not stage.tensor.is_placeholder and stage.loops == stage.axis_names and not stage.kinds and stage.attach is None:
+        if (
+            not stage.tensor.is_placeholder
+            and stage.loops == stage.axis_names
+            and not stage.kinds
+            and stage.attach is None
+        ):
             draft = simple_loops(draft, name, parallel=True)
     return [draft]

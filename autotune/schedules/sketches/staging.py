@@ -42,7 +42,13 @@ def _block_loop(draft: Draft, name: str) -> str | None:
     stage = draft.anchor_stage
     read = next(read for read in reads(stage.tensor) if read.tensor.name == name)
     used = axes_of(stage, read)
-    own = dict(zip((a.name for a in draft.state.stages[draft.out].tensor.axes), (a.name for a in stage.tensor.axes), strict=True))
+    own = dict(
+        zip(
+            (a.name for a in draft.state.stages[draft.out].tensor.axes),
+            (a.name for a in stage.tensor.axes),
+            strict=True,
+        )
+    )
     inside = [loop for loop in draft.outer if own[loop.rsplit(".", 1)[0]] in used]
     return inside[-1] if inside else None
 

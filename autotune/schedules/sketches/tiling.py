@@ -1,7 +1,7 @@
 """Rule: multi-level tiling of the output's loops around a register tile of the anchor.
 
-The output's axes are cut into outer blocks, tiles of a block, and a register tile; the anchor is computed for one register
-tile at a time, its reduction loops inside::
+The output's axes are cut into outer blocks, tiles of a block, and a register tile; the anchor is computed for one
+register tile at a time, its reduction loops inside::
 
     outer blocks ..            (data axes first, or weight axes first)
       tiles of a block ..      (likewise)
@@ -29,7 +29,9 @@ def tiling(draft: Draft) -> list[Draft]:
     moving = [axis for axis in draft.anchor_stage.tensor.reduce_axes if axis.extent > 1]
     reduce_orders = [reduce_axes] if len(moving) < 2 else [reduce_axes, (*reduce_axes[1:], reduce_axes[0])]
     for (a, outer), (b, middle), reducing in product(orders.items(), orders.items(), reduce_orders):
-        drafts.append(_tile(draft, outer, middle, reducing).named(f"blocks {a}", f"tiles {b}", f"reduce {','.join(reducing)}"))
+        drafts.append(
+            _tile(draft, outer, middle, reducing).named(f"blocks {a}", f"tiles {b}", f"reduce {','.join(reducing)}")
+        )
     return drafts
 
 
@@ -53,7 +55,13 @@ def _tile(draft: Draft, outer: tuple[str, ...], middle: tuple[str, ...], reducin
     anchor, out = draft.anchor, draft.out
     assert anchor is not None
     lanes = draft.lanes(anchor)
-    names = dict(zip((a.name for a in draft.anchor_stage.tensor.axes), (a.name for a in draft.state.stages[out].tensor.axes), strict=True))
+    names = dict(
+        zip(
+            (a.name for a in draft.anchor_stage.tensor.axes),
+            (a.name for a in draft.state.stages[out].tensor.axes),
+            strict=True,
+        )
+    )
     for axis in draft.anchor_stage.tensor.axes:
         if axis.name == draft.vector:
             register = tuple(lanes * count for count in range(1, 5) if (count - 1) * lanes < axis.extent)
@@ -71,7 +79,7 @@ def _tile(draft: Draft, outer: tuple[str, ...], middle: tuple[str, ...], reducin
 
 
 def _register_tile(draft: Draft, reducing: tuple[str, ...]) -> Draft:
-    """The anchor's own loops: reductions, their unrolled part, then the register tile with the vector axis innermost."""
+    """The anchor's own loops: reductions, their unrolled part, then the register tile, the vector axis innermost."""
     anchor, vector = draft.anchor_stage, draft.vector
     name = anchor.name
     spatial = [axis.name for axis in anchor.tensor.axes if axis.name != vector]

@@ -26,7 +26,9 @@ def vector_axis(draft: Draft) -> list[Draft]:
             step = lane_step(read, axis.name)
             fits = fits and (step in (0, 1) or packable(draft, read.tensor.name, axis.name))
             # A constant that moves with the lanes is packed; everything else must already lie along them.
-            fits = fits and (source.constant or axis.name not in axes_of(stage, read) or step == 1 or not source.is_placeholder)
+            fits = fits and (
+                source.constant or axis.name not in axes_of(stage, read) or step == 1 or not source.is_placeholder
+            )
         if fits:
             found.append(replace(draft, vector=axis.name).named(f"vector {axis.name}"))
     return found or [draft]

@@ -38,7 +38,7 @@ class EvolutionaryStrategy:
         pool = self._pool()
         scores = self.model.predict(pool.features)
         order = np.argsort(scores, kind="stable")
-        random_count = int(round(self.RANDOM_SHARE * count))
+        random_count = round(self.RANDOM_SHARE * count)
         chosen = self._fresh(self._evolve(pool, order, scores), count - random_count, alike=False)
         best = _rows(pool, order[: 8 * self.PARENTS])
         chosen = chosen.join(self._fresh(best, count - random_count - len(chosen), alike=False))
@@ -51,9 +51,13 @@ class EvolutionaryStrategy:
 
     def observe(self, measured: Evaluated, seconds: np.ndarray) -> None:
         self.seen.update(measured.population.key(row) for row in range(len(measured.population)))
-        self.looks.update((int(s), f.tobytes()) for s, f in zip(measured.population.sketch, measured.features, strict=True))
+        self.looks.update(
+            (int(s), f.tobytes()) for s, f in zip(measured.population.sketch, measured.features, strict=True)
+        )
         self.measured = self.measured.join(measured.population)
-        self.features = measured.features if not len(self.features) else np.concatenate([self.features, measured.features])
+        self.features = (
+            measured.features if not len(self.features) else np.concatenate([self.features, measured.features])
+        )
         log_seconds = np.log2(np.where(np.isfinite(seconds), seconds, np.nan))
         self.log_seconds = np.concatenate([self.log_seconds, log_seconds])
         known = np.isfinite(self.log_seconds)
@@ -70,9 +74,9 @@ class EvolutionaryStrategy:
         return self.pool
 
     def _fresh(self, candidates: Evaluated, count: int, alike: bool) -> Population:
-        """The first ``count`` candidates not proposed before; unless ``alike``, none that the model cannot tell from one
-        that was: knobs often differ without making a difference."""
-        rows = []
+        """The first ``count`` candidates not proposed before; unless ``alike``, none that the model cannot tell from
+        one that was: knobs often differ without making a difference."""
+        rows: list[int] = []
         for row in unseen(candidates.population, self.seen):
             if len(rows) >= count:
                 break
