@@ -14,11 +14,10 @@ from typing import NoReturn
 import click
 
 from autotune.cli.operators import Operators
+from autotune.cli.options import INTERRUPTED
 from autotune.errors import AutotuneError, UsageError
 from autotune.tensor_expr.operators import get_operator, operators
 from autotune.version import VERSION
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 # Modules with a ``command``, loaded when it is asked for: some import LLVM or XGBoost, which --help must not wait for.
 COMMANDS = {
@@ -73,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except AutotuneError as error:
         code = _complain(str(error), 2 if isinstance(error, UsageError) else 1)
     except (click.Abort, KeyboardInterrupt):
-        code = _complain("interrupted; every trial that finished is kept, and the same command resumes", INTERRUPTED)
+        click.echo("Interrupted: every trial that finished is kept; the same command resumes.", err=True)
+        code = INTERRUPTED
     except MemoryError:
         code = _complain("this machine has not enough memory for it", 1)
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands have, and the exit code that they share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 

@@ -12,7 +12,7 @@ import click
 
 from autotune.api import DEFAULTS, tune
 from autotune.cli.operators import operator_options
-from autotune.cli.options import Duration, database_option, json_option, target_option, threads_option
+from autotune.cli.options import INTERRUPTED, Duration, database_option, json_option, target_option, threads_option
 from autotune.cli.progress import ProgressBar
 from autotune.cli.report import one_object, plural, reasons, tune_json, tune_summary
 from autotune.errors import AutotuneError
@@ -62,7 +62,7 @@ def _tune(
     if result.interrupted:
         click.echo(_interrupted(result, trials), err=True)
         sys.stdout.flush()
-        raise click.exceptions.Exit(130)
+        raise click.exceptions.Exit(INTERRUPTED)
     if result.schedule is None:
         raise AutotuneError(_nothing(result))
 
