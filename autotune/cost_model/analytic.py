@@ -17,7 +17,7 @@ from autotune.targets.facts import Target
 
 MAX_BODY = 256  # multiply-adds in straight-line code: more of them build slowly and ran no faster where tried
 WAYS = (12, 16)  # associativity of L1 and L2; the L3 hashes addresses, so that its sets fill evenly
-MAX_CODE = 400  # multiply-adds in all copies of the body that peeled tails make
+MAX_CODE = 640  # instructions of all copies, stores included, that peeled tails make
 USABLE = 0.75  # of a cache: the rest holds what else is touched
 
 
@@ -50,8 +50,9 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     if nest.transposed:  # blocks of lanes x lanes elements go through log2(lanes) rounds of shuffles, however full
         blocks = nest.accumulators / np.minimum(nest.last, nest.lanes)
         stores = blocks * nest.lanes * (0.75 * np.log2(nest.lanes) + 1.5)
+        written = blocks * nest.lanes * (np.log2(nest.lanes) + 1)
     else:
-        stores = 2.0 * nest.accumulators
+        stores, written = 2.0 * nest.accumulators, nest.accumulators
     # Long bodies are fetched, decoded and built more slowly: all else equal, the shorter wins.
     body = body * (1.0 + 0.01 * np.log2(np.maximum(multiply_adds * nest.copies / 32.0, 1.0)))
     compute = nest.tiles * nest.steps * body
@@ -69,7 +70,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     legal = (
         (needed <= target.vector_registers + 2)
         & (multiply_adds <= MAX_BODY)
-        & (multiply_adds * nest.copies <= MAX_CODE)
+        & ((multiply_adds + written) * nest.copies <= MAX_CODE)
     )
     return Cost(cycles, compute, tuple(levels), copies, overhead, legal)
 
