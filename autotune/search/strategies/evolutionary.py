@@ -17,7 +17,7 @@ from autotune.search.strategies.strategy import strategy, unseen
 class EvolutionaryStrategy:
     """Keeps a pool of random candidates and all measured ones; each batch evolves from the best of both."""
 
-    POOL = 8192
+    POOL = 24576
     PARENTS = 96
     CHILDREN = 512
     GENERATIONS = 2
