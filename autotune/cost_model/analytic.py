@@ -37,7 +37,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     """The cost of every candidate."""
     caches = (target.caches.l1, target.caches.l2, target.caches.l3)
     # Bytes per cycle that one core gets from L2, L3 and memory: fractions of what the L1 delivers, typical for servers.
-    rates = (0.6 * target.vector_bytes, 8.0, 4.0)
+    rates = (0.4 * target.vector_bytes, 8.0, 4.0)
 
     multiply_adds = nest.accumulators * nest.unrolled
     loads = sum(operand.loads for operand in nest.operands)
@@ -65,7 +65,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     copies = nest.copied * (2 / 12.0 + 0.1) + nest.copied / np.maximum(nest.row, 1.0) * 0.5
     parts = [compute + overhead, *levels]
     slowest = np.maximum.reduce(parts)
-    cycles = slowest + 0.15 * (sum(parts) - slowest) + copies  # type: ignore[operator]
+    cycles = slowest + 0.25 * (sum(parts) - slowest) + copies  # type: ignore[operator]
     cycles = cycles * np.ceil(nest.parallel / threads) / nest.parallel
     legal = (
         (needed <= target.vector_registers + 2)
@@ -79,7 +79,7 @@ def _traffic(nest: Nest, capacity: float, sets: int | None) -> Column:
     """Bytes that must come from beyond a cache of the given capacity and number of sets (None: no conflicts)."""
     positions = len(nest.operands[0].lines)
     total = np.zeros_like(nest.accumulators)
-    found = np.zeros(total.shape, bool)
+    found = nest.whole <= capacity  # everything stays there from one run to the next
     for position in range(positions):
         lines = sum(operand.lines[position] for operand in nest.operands)
         occupied = lines * LINE if sets is None else sum(operand.occupancy(position, sets) for operand in nest.operands)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import interval_length
 from autotune.tensor_expr.expr import Read
+from autotune.tensor_expr.tensor import Tensor
 
 Column = np.ndarray
 LINE = 64  # bytes of a cache line
@@ -56,7 +58,7 @@ class Nest:
     ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written
     out. ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that
     feed the anchor. ``transposed`` says that the tile is stored across its vectors, ``last`` is the tile's extent
-    along the output's innermost dimension, ``copies`` how often peeled tails repeat the body.
+    along the output's innermost dimension, ``whole`` is the bytes of all operands, ``copies`` how often peeled tails repeat the body.
     """
 
     extents: list[Column]
@@ -74,6 +76,7 @@ class Nest:
     row: Column
     last: Column
     copies: Column
+    whole: Column
 
 
 def describe(state: State, target: Target, count: int) -> Nest | None:
@@ -119,7 +122,7 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
     return Nest(
         extents, iterations, operands, accumulators, vectors, unrolled, tiles,
         np.ceil(float(full) / unrolled), copied, parallel, transposed, lanes, row, tile[anchor.tensor.axes[-1].name],
-        copies,
+        copies, column(sum(_bytes(state.stages[operand.name].tensor) for operand in operands)),
     )  # fmt: skip
 
 
@@ -188,6 +191,10 @@ def _operand(
     elements = product(lengths(body))  # type: ignore[arg-type]
     by_lanes = vector is not None and vector in axes_of(anchor, read)
     return Operand(read.tensor.name, lines, spans, column(elements / lanes if by_lanes else elements))
+
+
+def _bytes(tensor: Tensor) -> int:
+    return prod(tensor.shape) * dtypes.itemsize(tensor.dtype)
 
 
 def _shape(bounds: Bounds, source: Stage, column: Any) -> list[Column]:
