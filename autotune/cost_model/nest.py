@@ -58,7 +58,8 @@ class Nest:
     ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written
     out. ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that
     feed the anchor. ``transposed`` says that the tile is stored across its vectors, ``last`` is the tile's extent
-    along the output's innermost dimension, ``whole`` is the bytes of all operands, ``copies`` how often peeled tails repeat the body.
+    along the output's innermost dimension, ``whole`` is the bytes of all operands, ``copies`` how often peeled tails
+    repeat the body.
     """
 
     extents: list[Column]
