@@ -54,7 +54,7 @@ def poison(kernel: Kernel) -> np.ndarray:
 
 def check_llvm(schedule: Schedule, target: Target) -> None:
     """Let LLVM verify the module: types, and definitions before uses."""
-    llvm.parse_assembly(generate(lower(schedule, target), target, THREADS).text).verify()
+    llvm.parse_assembly(generate(lower(schedule, target, check=True), target, THREADS).text).verify()
 
 
 def compare(schedule: Schedule, target: Target, seed: int = 0) -> str:

@@ -73,12 +73,20 @@ class Ranges:
                 sides = (rest + affine(side).scale(coefficient) for side in (atom.a, atom.b))
                 enough = any if (atom.op == "min") == (coefficient > 0) else all
                 return enough(self.at_most(side, bound) for side in sides)
+        if not self.facts:
+            return False
+        if len(form.terms) == 1:
+            ((atom, coefficient),) = form.terms.values()
+            if isinstance(atom, Binary) and atom.op == "floordiv" and isinstance(atom.b, Const) and coefficient > 0:
+                divisor, most = int(atom.b.value), (bound - form.const) // coefficient
+                return self.at_most(affine(atom.a), most * divisor + divisor - 1)
+        alone = Ranges(self.variables)
         for fact, limit in self.facts:
             for key, (_, coefficient) in fact.terms.items():
                 held = form.terms.get(key)
                 if held is not None and held[1] % coefficient == 0 and held[1] // coefficient > 0:
                     times = held[1] // coefficient
-                    if self.interval(weighted_sum(((form, 1), (fact, -times))))[1] + times * limit <= bound:
+                    if alone.at_most(weighted_sum(((form, 1), (fact, -times))), bound - times * limit):
                         return True
         return False
 

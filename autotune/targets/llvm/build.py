@@ -18,13 +18,23 @@ from autotune.targets.llvm.generate import ENTRY, generate
 from autotune.tensor_expr.serialize import from_json
 
 CODEGEN_LEVEL = 1  # measured against 2 and 3: equal speed of the code, a third of the time
-TOOLCHAIN = f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}, codegen {CODEGEN_LEVEL}"
+TOOLCHAIN = (
+    f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}, codegen {CODEGEN_LEVEL}, no LSR"
+)
 
 
 @cache
-def _machine(target: Target) -> llvm.TargetMachine:
+def _initialize() -> None:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
+    # Addresses are strength-reduced here already: LLVM's own pass costs a fifth of the time and gains nothing.
+    llvm.set_option("autotune", "-disable-lsr")
+
+
+@cache
+def machine(target: Target) -> llvm.TargetMachine:
+    """LLVM's code generator for a target."""
+    _initialize()
     features = ",".join([f"+{feature}" for feature in target.features] + (["-prefer-256-bit"] if target.vector_bytes == 64 else []))
     return llvm.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu or "", features=features, opt=CODEGEN_LEVEL, reloc="pic", codemodel="small"
@@ -39,7 +49,7 @@ def build(schedule: Schedule, target: Target, threads: int = 1) -> KernelObject:
 def build_function(function: Function, target: Target, threads: int = 1) -> KernelObject:
     """Machine code for a lowered function."""
     generated = generate(function, target, threads)
-    code = _machine(target).emit_object(llvm.parse_assembly(generated.text))
+    code = machine(target).emit_object(llvm.parse_assembly(generated.text))
     parameters = tuple(
         Parameter(p.buffer.name, p.shape, p.buffer.dtype, p.buffer.role, p.layout) for p in function.params
     )
@@ -49,7 +59,7 @@ def build_function(function: Function, target: Target, threads: int = 1) -> Kern
 def assembly(schedule: Schedule, target: Target, threads: int = 1) -> str:
     """The kernel's assembly text."""
     generated = generate(lower(schedule, target), target, threads)
-    text: str = _machine(target).emit_assembly(llvm.parse_assembly(generated.text))
+    text: str = machine(target).emit_assembly(llvm.parse_assembly(generated.text))
     return text
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from autotune.lowering.analysis import function_ranges, unproven_loads
 from autotune.lowering.ir import Function
+from autotune.lowering.registers import register_buffers
 from autotune.targets.facts import Target
-from autotune.targets.llvm.registers import register_buffers
 from autotune.targets.llvm.statements import FunctionEmitter, Module
 
 ENTRY = "kernel"

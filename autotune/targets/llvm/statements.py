@@ -176,6 +176,7 @@ class FunctionEmitter:
             count, _ = self.addresses.scalar(stmt.extent)
             runs = self.emitter.emit(f"icmp sgt i64 {count}, 0")
             self._conditional(runs, lambda: self._counted(stmt, count), None)
+            self._drop_loads(stmt.body)
         else:
             self._counted(stmt, str(extent))
 

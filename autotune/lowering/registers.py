@@ -1,0 +1,130 @@
+"""Which local buffers can live in registers.
+
+Those of which every access has indices made of constants, unrolled variables and at most one vectorised variable, along
+one and the same dimension in all stores, whose vectors neither overlap nor change their width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+from autotune.lowering.ir import Allocate, Buffer, For, Function, Stmt, Store, children, loads
+from autotune.tensor_expr.affine import Affine, affine
+from autotune.tensor_expr.expr import Const, Expr, Var
+
+MAX_CELLS = 256
+MAX_LANES = 64
+
+
+def register_buffers(function: Function) -> dict[Buffer, int | None]:
+    """The buffers that live in registers, each with the dimension that its vectors run along (None: scalars)."""
+    survey = _Survey()
+    survey.visit(function.body, {}, 0)
+    return survey.accepted()
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A loop around an access: how many iterations it writes out or has lanes (0: unknown), and of those the active."""
+
+    kind: str
+    extent: int
+    lanes: int = 0
+
+
+class _Survey:
+    """Collects, per local buffer, what its accesses look like."""
+
+    def __init__(self) -> None:
+        self.homes: dict[Buffer, int] = {}  # the parallel loop that the buffer is allocated in
+        self.refused: set[Buffer] = set()
+        self.dims: dict[Buffer, set[int | None]] = {}
+        self.cells: dict[Buffer, dict[tuple[int, ...], tuple[int, int]]] = {}  # first element -> (width, active)
+
+    def visit(self, stmt: Stmt, loops: Mapping[Var, _Open], home: int) -> None:
+        if isinstance(stmt, For):
+            constant = isinstance(stmt.extent, Const)
+            kind = stmt.kind if constant and stmt.kind in ("unroll", "vectorize") else "serial"
+            extent = int(stmt.extent.value) if isinstance(stmt.extent, Const) else 0
+            inner = id(stmt) if stmt.kind == "parallel" else home
+            self.visit(stmt.body, {**loops, stmt.var: _Open(kind, extent, stmt.lanes)}, inner)
+            return
+        if isinstance(stmt, Allocate):
+            self.homes[stmt.buffer] = home
+            if prod(stmt.buffer.shape) > MAX_CELLS * MAX_LANES:
+                self.refused.add(stmt.buffer)
+        for inner_stmt in children(stmt):
+            self.visit(inner_stmt, loops, home)
+        if isinstance(stmt, Store):
+            self._access(stmt.buffer, stmt.indices, loops, home, store=True)
+        for load in loads(stmt):
+            self._access(load.buffer, load.indices, loops, home, store=False)
+
+    def _access(
+        self, buffer: Buffer, indices: tuple[Expr, ...], loops: Mapping[Var, _Open], home: int, store: bool
+    ) -> None:
+        if buffer.role != "local" or buffer in self.refused:
+            return
+        forms = [affine(index) for index in indices]
+        vector_dims: list[int] = []
+        for dim, form in enumerate(forms):
+            for atom, coefficient in form.terms.values():
+                kind = loops[atom].kind if isinstance(atom, Var) and atom in loops else "serial"
+                if kind == "serial" or (kind == "vectorize" and coefficient != 1):
+                    self.refused.add(buffer)
+                elif kind == "vectorize":
+                    vector_dims.append(dim)
+        if len(vector_dims) > 1 or self.homes[buffer] != home:
+            self.refused.add(buffer)
+        if store and buffer not in self.refused:
+            dim = vector_dims[0] if vector_dims else None
+            self.dims.setdefault(buffer, set()).add(dim)
+            self._cells(buffer, forms, loops, dim)
+
+    def _cells(self, buffer: Buffer, forms: list[Affine], loops: Mapping[Var, _Open], dim: int | None) -> None:
+        """Every cell that a store writes; a buffer whose cells overlap or change their width stays in memory."""
+        around = [(var, loop) for var, loop in loops.items() if loop.kind == "vectorize"]
+        width, active = (around[0][1].lanes, around[0][1].extent) if dim is not None else (1, 1)
+        used = sorted({atom for form in forms for atom, _ in form.terms.values()}, key=id)
+        unrolled = [var for var in used if isinstance(var, Var) and loops[var].kind == "unroll"]
+        cells = self.cells.setdefault(buffer, {})
+        if prod(loops[var].extent for var in unrolled) > MAX_CELLS:
+            self.refused.add(buffer)
+            return
+        for values in product(*(range(loops[var].extent) for var in unrolled)):
+            constants = dict(zip(unrolled, values, strict=True))
+            start = tuple(_at(form, constants) for form in forms)
+            if cells.setdefault(start, (width, active)) != (width, active):
+                self.refused.add(buffer)
+
+    def accepted(self) -> dict[Buffer, int | None]:
+        found: dict[Buffer, int | None] = {}
+        for buffer, seen in self.dims.items():
+            if buffer in self.refused or len(seen) != 1 or len(self.cells[buffer]) > MAX_CELLS:
+                continue
+            (along,) = seen
+            if along is None or not self._overlapping(buffer, along):
+                found[buffer] = along
+        return found
+
+    def _overlapping(self, buffer: Buffer, dim: int) -> bool:
+        rows: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        for start, (width, _) in self.cells[buffer].items():
+            rows.setdefault((*start[:dim], *start[dim + 1 :]), []).append((start[dim], width))
+        for row in rows.values():
+            row.sort()
+            if any(start + width > following for (start, width), (following, _) in zip(row, row[1:], strict=False)):
+                return True
+        return False
+
+
+def _at(form: Affine, constants: Mapping[Var, int]) -> int:
+    """The constant part of an index, unrolled variables at their values."""
+    total = form.const
+    for atom, coefficient in form.terms.values():
+        if isinstance(atom, Var) and atom in constants:
+            total += coefficient * constants[atom]
+    return total
