@@ -41,8 +41,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
 
     multiply_adds = nest.accumulators * nest.unrolled
     loads = sum(operand.loads for operand in nest.operands)
-    needed = nest.accumulators + nest.vectors + 1
-    spilled = np.maximum(0.0, needed - target.vector_registers)
+    spilled = np.maximum(0.0, nest.registers - target.vector_registers)
     body = np.maximum.reduce(
         [multiply_adds / target.fma_ports, loads / target.load_ports, nest.unrolled * target.fma_latency]
     )
@@ -68,7 +67,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     cycles = slowest + 0.25 * (sum(parts) - slowest) + copies  # type: ignore[operator]
     cycles = cycles * np.ceil(nest.parallel / threads) / nest.parallel
     legal = (
-        (needed <= target.vector_registers + 2)
+        (nest.registers <= target.vector_registers + 2)
         & (multiply_adds <= MAX_BODY)
         & ((multiply_adds + written) * nest.copies <= MAX_CODE)
     )

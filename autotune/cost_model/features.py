@@ -39,7 +39,7 @@ def evaluate(state: State, target: Target, threads: int, count: int) -> tuple[np
         nest.unrolled,
         nest.accumulators * nest.unrolled, nest.tiles, nest.steps, float(nest.transposed), nest.parallel,
         *_operand(nest, 0), *_operand(nest, 1), nest.extents[len(nest.operands[0].lines) - 1], nest.extents[0],
-        nest.copied, nest.row, np.maximum(0.0, nest.accumulators + nest.vectors + 1 - target.vector_registers),
+        nest.copied, nest.row, np.maximum(0.0, nest.registers - target.vector_registers),
     ]  # fmt: skip
     matrix = np.empty((count, len(SCHEMA)), np.float32)
     for number, column in enumerate(columns):

@@ -31,13 +31,14 @@ class Operand:
     """One operand of the anchor, per loop of the chain: how much one iteration of that loop touches.
 
     ``lines`` counts cache lines, and ``spans`` says how they lie: (how many, how many lines apart), innermost first.
-    ``loads`` counts load instructions of one body.
+    ``loads`` counts load instructions of one body, ``step_loads`` those of one reduction step alone.
     """
 
     name: str
     lines: list[Column]
     spans: list[list[tuple[Column, Column]]]
     loads: Column
+    step_loads: Column
 
     def occupancy(self, position: int, sets: int) -> Column:
         """Bytes of a cache with so many sets that the operand takes up, conflicts included: rows at a distance that
@@ -59,7 +60,7 @@ class Nest:
     out. ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that
     feed the anchor. ``transposed`` says that the tile is stored across its vectors, ``last`` is the tile's extent
     along the output's innermost dimension, ``whole`` is the bytes of all operands, ``copies`` how often peeled tails
-    repeat the body.
+    repeat the body, ``reused`` the loads of one reduction step that unrolled steps share: they stay in registers.
     """
 
     extents: list[Column]
@@ -78,6 +79,12 @@ class Nest:
     last: Column
     copies: Column
     whole: Column
+    reused: Column
+
+    @property
+    def registers(self) -> Column:
+        """Vector registers that one reduction step needs: accumulators, a row of the other operand, a broadcast."""
+        return self.accumulators + self.vectors + 1 + self.reused
 
 
 def describe(state: State, target: Target, count: int) -> Nest | None:
@@ -124,6 +131,7 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
         extents, iterations, operands, accumulators, vectors, unrolled, tiles,
         np.ceil(float(full) / unrolled), copied, parallel, transposed, lanes, row, tile[anchor.tensor.axes[-1].name],
         copies, column(sum(_bytes(state.stages[operand.name].tensor) for operand in operands)),
+        sum((np.where(o.loads < o.step_loads * unrolled, o.step_loads, 0.0) for o in operands), start=column(0)),
     )  # fmt: skip
 
 
@@ -189,9 +197,13 @@ def _operand(
         parts = lengths(position)
         lines.append(_lines(parts, shape, size, packed=source.layout is not None))
         spans.append(_spans(parts, shape, strides, size, packed=source.layout is not None))
-    elements = product(lengths(body))  # type: ignore[arg-type]
-    by_lanes = vector is not None and vector in axes_of(anchor, read)
-    return Operand(read.tensor.name, lines, spans, column(elements / lanes if by_lanes else elements))
+    by_lanes = lanes if vector is not None and vector in axes_of(anchor, read) else 1
+    tile = bounds.stages[anchor.name].axes
+    reducing = {axis.name for axis in anchor.tensor.reduce_axes}
+    one_step = {axis: 1 if axis.name in reducing else tile[axis.name] for axis in axes}
+    step = product([column(interval_length(index, one_step)) for index in read.indices])  # type: ignore[misc]
+    loads = product(lengths(body)) / by_lanes  # type: ignore[arg-type]
+    return Operand(read.tensor.name, lines, spans, column(loads), column(step / by_lanes))
 
 
 def _bytes(tensor: Tensor) -> int:
