@@ -140,7 +140,9 @@ def fuzz(seconds: float, seed: int, stop_after: int) -> int:
             kinds["refused"] = kinds.get("refused", 0) + 1
             continue
         workload, schedule = program
-        target = source.choice(("x86_avx512", "x86_avx512", "x86_avx512", "x86_avx2", "x86_avx2", "x86_avx2", "arm_neon"))
+        target = source.choice(
+            ("x86_avx512", "x86_avx512", "x86_avx512", "x86_avx2", "x86_avx2", "x86_avx2", "arm_neon")
+        )
         problem = worker.ask(workload.output, schedule, target, target != "arm_neon")
         kinds[target] = kinds.get(target, 0) + 1
         if problem:
@@ -161,7 +163,9 @@ def main() -> None:
     if options.show is not None:
         source = RandomSource(options.show)
         workload, schedule = draw_program(source)  # type: ignore[misc]
-        target = source.choice(("x86_avx512", "x86_avx512", "x86_avx512", "x86_avx2", "x86_avx2", "x86_avx2", "arm_neon"))
+        target = source.choice(
+            ("x86_avx512", "x86_avx512", "x86_avx512", "x86_avx2", "x86_avx2", "x86_avx2", "arm_neon")
+        )
         print(target)
         print(report(workload.output, schedule, target), flush=True)
         print(compare(schedule, TARGETS[target]) if target != "arm_neon" else "")

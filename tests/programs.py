@@ -347,7 +347,11 @@ def _step(source: Source, schedule: Schedule, threads: bool) -> Schedule:
         consumer = source.choice(computes)
         return schedule.compute_at(name, consumer, source.choice(stages[consumer].loops))
     if kind == 14:
-        return schedule.cache_read(source.choice(list(stages)), name) if source.integer(0, 1) else schedule.cache_write(name)
+        return (
+            schedule.cache_read(source.choice(list(stages)), name)
+            if source.integer(0, 1)
+            else schedule.cache_write(name)
+        )
     if kind == 15:
         return schedule.decompose_reduction(name, axis)
     if kind == 16:
@@ -360,7 +364,9 @@ def _layout(source: Source, schedule: Schedule) -> Schedule:
     rank = len(schedule.state.stages[name].tensor.shape)
     blocks = [[dim, source.integer(1, 9)] for dim in range(rank) if source.integer(0, 2) == 0]
     blocked = {dim for dim, _ in blocks}
-    order = [part for dim in range(rank) for part in ((f"{dim}.outer", f"{dim}.inner") if dim in blocked else (str(dim),))]
+    order = [
+        part for dim in range(rank) for part in ((f"{dim}.outer", f"{dim}.inner") if dim in blocked else (str(dim),))
+    ]
     for _ in range(source.integer(0, 4)):
         a, b = source.integer(0, len(order) - 1), source.integer(0, len(order) - 1)
         order[a], order[b] = order[b], order[a]

@@ -148,8 +148,11 @@ kernel(a: input float32[7, 5], b: constant float32[5, 21], c: output float32[7, 
             for d0 in 0..5:
                 b.c[d0, 0] = b[d0, j]
             c[i, j] = 0.0
+            c.sum = buffer float32[1]
+            c.sum[0] = c[i, j]
             for r in 0..5:
-                c[i, j] = c[i, j] + a[i, r] * b.c[r, 0]
+                c.sum[0] = c.sum[0] + a[i, r] * b.c[r, 0]
+            c[i, j] = c.sum[0]
 """,
     ),
     (
@@ -161,8 +164,11 @@ kernel(a: input float32[7, 5], b: constant float32[5, 21], c: output float32[7, 
         c.tile = buffer float32[1, 21]
         for j in 0..21:
             c.tile[0, j] = 0.0
+            c.tile.sum = buffer float32[1]
+            c.tile.sum[0] = c.tile[0, j]
             for r in 0..5:
-                c.tile[0, j] = c.tile[0, j] + a[i, r] * b[r, j]
+                c.tile.sum[0] = c.tile.sum[0] + a[i, r] * b[r, j]
+            c.tile[0, j] = c.tile.sum[0]
         for j_2 in 0..21:
             c[i, j_2] = c.tile[0, j_2]
 """,
@@ -176,8 +182,11 @@ kernel(a: input float32[7, 5], b: constant float32[5, 21], c: output float32[7, 
         for j in 0..21:
             c[i, j] = 0.0
         for j_2 in 0..21:
+            c.sum = buffer float32[1]
+            c.sum[0] = c[i, j_2]
             for r in 0..5:
-                c[i, j_2] = c[i, j_2] + a[i, r] * b[r, j_2]
+                c.sum[0] = c.sum[0] + a[i, r] * b[r, j_2]
+            c[i, j_2] = c.sum[0]
 """,
     ),
     (
@@ -188,8 +197,11 @@ kernel(a: input float32[7, 5], b: constant float32[3, 5, 8], c: output float32[7
     for i in 0..7:
         for j in 0..21:
             c[i, j] = 0.0
+            c.sum = buffer float32[1]
+            c.sum[0] = c[i, j]
             for r in 0..5:
-                c[i, j] = c[i, j] + a[i, r] * b[j // 8, r, j % 8]
+                c.sum[0] = c.sum[0] + a[i, r] * b[j // 8, r, j % 8]
+            c[i, j] = c.sum[0]
 """,
     ),
 ]

@@ -171,6 +171,8 @@ class _Builder:
         condition: Expr | None = None
         for name in levels:
             left = self._left(tree, name, context)
+            if ranges.at_most(left, 0):
+                return block()
             if not ranges.at_least(left, 1):
                 value, limit = tree.value(name, pins, ranges), self._limit(tree, name, context)
                 test = Compare("bool", "lt", value.to_expr(), limit.to_expr())

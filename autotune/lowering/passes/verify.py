@@ -56,8 +56,9 @@ def _check(stmt: Stmt, scope: _Scope) -> None:
         _require(stmt.condition.dtype == "bool", "a condition", "bool", stmt.condition.dtype)
         holds = _Scope(scope.variables, scope.buffers, scope.kinds, _knowing(scope.ranges, stmt.condition, True))
         fails = _Scope(scope.variables, scope.buffers, scope.kinds, _knowing(scope.ranges, stmt.condition, False))
-        _check(stmt.then, holds)
-        if stmt.otherwise is not None:
+        if not _refuted(scope.ranges, stmt.condition, True):
+            _check(stmt.then, holds)
+        if stmt.otherwise is not None and not _refuted(scope.ranges, stmt.condition, False):
             _check(stmt.otherwise, fails)
     else:
         if isinstance(stmt, Store):
@@ -109,8 +110,9 @@ def _check_expression(root: Expr, scope: _Scope) -> None:
             _check_access("loads from", node.buffer, node.indices, _Scope(scope.variables, scope.buffers, scope.kinds, ranges))
         if isinstance(node, Select):
             stack.append((node.condition, ranges))
-            stack.append((node.a, _knowing(ranges, node.condition, True)))
-            stack.append((node.b, _knowing(ranges, node.condition, False)))
+            for arm, chosen in ((node.a, True), (node.b, False)):
+                if not _refuted(ranges, node.condition, chosen):
+                    stack.append((arm, _knowing(ranges, node.condition, chosen)))
         else:
             stack.extend((child, ranges) for child in node.children)
 
@@ -139,6 +141,15 @@ def _knowing(ranges: Ranges, condition: Expr, holds: bool) -> Ranges:
             strict = (test.op in ("lt", "gt")) == truth
             ranges = ranges.with_fact(form if below else form.scale(-1), -1 if strict else 0)
     return ranges
+
+
+def _refuted(ranges: Ranges, condition: Expr, holds: bool) -> bool:
+    """Whether a condition can never hold, or never fail: what it guards is dead."""
+    for test, truth in _tests(condition, holds):
+        if isinstance(test, Compare) and test.a.dtype == dtypes.INDEX and test.op in _BOUNDS:
+            if ranges.decide(test.op, affine(test.a), affine(test.b)) is (not truth):
+                return True
+    return False
 
 
 _BOUNDS = ("lt", "le", "gt", "ge")
