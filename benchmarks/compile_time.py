@@ -31,7 +31,8 @@ def sketch(lanes: int) -> Schedule:
     s = s.split("conv", "o", [2 * lanes]).split("conv", "j", [Knob("rows", (14, 7))])
     s = s.reorder("conv", ["b", "o.0", "i", "j.0", "o.1", "j.1"]).compute_at("conv.tile", "conv", "j.0")
     s = s.split("conv.tile", "o", [2, lanes]).split("conv.tile", "rc", [Knob("depth", (4, 2))])
-    s = s.reorder("conv.tile", ["b", "rc.0", "rh", "rw", "rc.1", "i", "j", "o.0", "o.1", "o.2"]).compute_at("pad", "conv", "i")
+    s = s.reorder("conv.tile", ["b", "rc.0", "rh", "rw", "rc.1", "i", "j", "o.0", "o.1", "o.2"])
+    s = s.compute_at("pad", "conv", "i")
     for loop in ("j", "o.1", "rc.1"):
         s = s.unroll("conv.tile", loop)
     return s.vectorize("conv.tile", "o.2").unroll("conv", "o.1").vectorize("conv", "j.1").vectorize("pad", "z")

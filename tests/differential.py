@@ -30,7 +30,7 @@ from autotune.tensor_expr.evaluate import evaluate
 from autotune.tensor_expr.serialize import from_json, to_json
 
 sys.path.insert(0, str(Path(__file__).parent))
-from programs import RandomSource, draw_program  # noqa: E402
+from programs import RandomSource, draw_program
 
 THREADS = 2
 

@@ -1,6 +1,7 @@
 """Random operators and random schedules of them, for tests that compare generated code with NumPy.
 
-Everything is drawn from a ``Source``: Python's ``random`` when fuzzing for long, Hypothesis when a failure should shrink.
+Everything is drawn from a ``Source``: Python's ``random`` when fuzzing for long, Hypothesis when a failure should
+shrink.
 """
 
 from __future__ import annotations

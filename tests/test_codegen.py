@@ -1,4 +1,5 @@
 """Generated code: right on every target that runs here, without branches or spills in inner loops."""
+# ruff: noqa: E501  (tables of messages and texts stay one line an entry)
 
 from __future__ import annotations
 
@@ -53,10 +54,10 @@ def mixed() -> Tensor:
 
 def softmax() -> Tensor:
     x = placeholder((3, 37), "float32", "x")
-    k, l = reduce_axis(37, "k"), reduce_axis(37, "l")
+    k, m = reduce_axis(37, "k"), reduce_axis(37, "m")
     top = compute((3,), lambda i: maximum(x[i, k], axis=k), name="top")
     powers = compute((3, 37), lambda i, j: exp(x[i, j] - top[i]), name="powers")
-    norm = compute((3,), lambda i: total(powers[i, l], axis=l), name="norm")
+    norm = compute((3,), lambda i: total(powers[i, m], axis=m), name="norm")
     return compute((3, 37), lambda i, j: powers[i, j] / norm[i], name="y")
 
 

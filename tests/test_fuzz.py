@@ -1,4 +1,4 @@
-"""Random operators under random schedules equal NumPy: a slice of what ``python tests/differential.py`` does for long."""
+"""Random operators under random schedules equal NumPy: a slice of ``python tests/differential.py``."""
 
 from __future__ import annotations
 

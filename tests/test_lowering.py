@@ -16,21 +16,21 @@ from autotune.tensor_expr.expr import Var
 from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.ranges import Ranges
 
-I, J = Var("int64", "i"), Var("int64", "j")
-RANGES = Ranges({I: (0, 9), J: (0, 3)})
+ROW, COL = Var("int64", "i"), Var("int64", "j")
+RANGES = Ranges({ROW: (0, 9), COL: (0, 3)})
 
 
 @pytest.mark.parametrize(
     ("expr", "text"),
     [
-        ((I * 4 + J) // 4, "i"),
-        ((I * 4 + J) % 4, "j"),
-        ((I * 8 + J + 16) // 4, "i * 2 + 4"),
-        ((I * 8 + J * 2) // 4, "i * 2 + j * 2 // 4"),
-        (I + J - I, "j"),
-        (3 - J + I - 5, "i - j - 2"),
-        ((I % 4) * 2, "i % 4 * 2"),
-        ((I - 12) // 4, "(i - 12) // 4"),
+        ((ROW * 4 + COL) // 4, "i"),
+        ((ROW * 4 + COL) % 4, "j"),
+        ((ROW * 8 + COL + 16) // 4, "i * 2 + 4"),
+        ((ROW * 8 + COL * 2) // 4, "i * 2 + j * 2 // 4"),
+        (ROW + COL - ROW, "j"),
+        (3 - COL + ROW - 5, "i - j - 2"),
+        ((ROW % 4) * 2, "i % 4 * 2"),
+        ((ROW - 12) // 4, "(i - 12) // 4"),
     ],
 )
 def test_index_arithmetic(expr: object, text: str) -> None:

@@ -96,7 +96,7 @@ def test_the_runner_names_and_times_each_pass() -> None:
     assert "+            c.sum = buffer float32[1]" in dict(seen)["promote accumulators"]
 
 
-I, J = Var("int64", "i"), Var("int64", "j")
+ROW, COL = Var("int64", "i"), Var("int64", "j")
 X, Y = Buffer("x", "float32", (8,), "input"), Buffer("y", "float32", (8,), "output")
 LOCAL = Buffer("t", "float32", (8,))
 
@@ -109,30 +109,32 @@ def function(body: Stmt) -> Function:
     return Function("kernel", (Param(X, (8,), None), Param(Y, (8,), None)), body)
 
 
-def loop(body: Stmt, extent: Expr | None = None, kind: str = "serial", var: Var = I, lanes: int = 0) -> For:
+def loop(body: Stmt, extent: Expr | None = None, kind: str = "serial", var: Var = ROW, lanes: int = 0) -> For:
     return For(var, extent if extent is not None else n(8), kind, body, lanes)
 
 
 def copied(index: Expr) -> Store:
-    return Store(Y, (I,), Load("float32", X, (index,)))
+    return Store(Y, (ROW,), Load("float32", X, (index,)))
 
 
 BROKEN = {
-    "variable 'j' is used outside of its loop": loop(copied(J)),
-    "stores to 't', which does not exist there": loop(Store(LOCAL, (I,), const(0, "float32"))),
-    "buffer 't' is allocated twice": Allocate(LOCAL, Allocate(LOCAL, loop(copied(I)))),
-    "y should be float32, but is float64": loop(Store(Y, (I,), const(0, "float64"))),
-    "'x' is stored to, but it is the caller's input": loop(Store(X, (I,), const(0, "float32"))),
-    "loads from 'x' out of bounds: index 0 is 8 to 15 of 8": loop(copied(I + 8)),
+    "variable 'j' is used outside of its loop": loop(copied(COL)),
+    "stores to 't', which does not exist there": loop(Store(LOCAL, (ROW,), const(0, "float32"))),
+    "buffer 't' is allocated twice": Allocate(LOCAL, Allocate(LOCAL, loop(copied(ROW)))),
+    "y should be float32, but is float64": loop(Store(Y, (ROW,), const(0, "float64"))),
+    "'x' is stored to, but it is the caller's input": loop(Store(X, (ROW,), const(0, "float32"))),
+    "loads from 'x' out of bounds: index 0 is 8 to 15 of 8": loop(copied(ROW + 8)),
     "stores to 'y' with 2 of 1 indices": Store(Y, (n(0), n(0)), const(0, "float32")),
-    "parallel loop 'j' stands inside a parallel loop": loop(loop(copied(I), kind="parallel", var=J), kind="parallel"),
-    "vectorized loop 'j' stands inside a vectorized loop": loop(
-        loop(copied(I), kind="vectorize", var=J, lanes=8), kind="vectorize", lanes=8
+    "parallel loop 'j' stands inside a parallel loop": loop(
+        loop(copied(ROW), kind="parallel", var=COL), kind="parallel"
     ),
-    "vectorized loop 'i' has 8 of 4 lanes": loop(copied(I), kind="vectorize", lanes=4),
-    "unrolled loop 'j' has no constant extent": loop(loop(copied(J), I + 1, "unroll", J)),
-    "loop 'i' is sideways": loop(copied(I), kind="sideways"),
-    "a condition should be bool, but is int64": If(n(1), loop(copied(I))),
+    "vectorized loop 'j' stands inside a vectorized loop": loop(
+        loop(copied(ROW), kind="vectorize", var=COL, lanes=8), kind="vectorize", lanes=8
+    ),
+    "vectorized loop 'i' has 8 of 4 lanes": loop(copied(ROW), kind="vectorize", lanes=4),
+    "unrolled loop 'j' has no constant extent": loop(loop(copied(COL), ROW + 1, "unroll", COL)),
+    "loop 'i' is sideways": loop(copied(ROW), kind="sideways"),
+    "a condition should be bool, but is int64": If(n(1), loop(copied(ROW))),
 }
 
 
@@ -144,5 +146,5 @@ def test_the_verifier_says_what_is_wrong(message: str) -> None:
 
 
 def test_the_verifier_knows_the_conditions_around() -> None:
-    guarded = Select("float32", Compare("bool", "ge", I, n(8)), const(0, "float32"), Load("float32", X, (I,)))
-    verify(function(loop(If(Compare("bool", "lt", I, n(8)), Store(Y, (I,), guarded)), n(12))))
+    guarded = Select("float32", Compare("bool", "ge", ROW, n(8)), const(0, "float32"), Load("float32", X, (ROW,)))
+    verify(function(loop(If(Compare("bool", "lt", ROW, n(8)), Store(Y, (ROW,), guarded)), n(12))))

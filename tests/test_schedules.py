@@ -1,4 +1,5 @@
 """Each primitive: the loops that it makes, the numbers that they compute, and what it refuses."""
+# ruff: noqa: E501  (tables of messages and texts stay one line an entry)
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """The expression language: its meaning in NumPy, its dtypes, its JSON, and what it refuses."""
+# ruff: noqa: E501  (tables of messages and texts stay one line an entry)
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Workloads: canonical texts and keys that are equal everywhere, FLOP and byte counts, references."""
+# ruff: noqa: E501  (tables of messages and texts stay one line an entry)
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ Every loop has a variable of its own, so that one table serves the whole functio
 from __future__ import annotations
 
 from autotune.lowering.ir import For, Function, expressions, statements
-from autotune.tensor_expr.ranges import Ranges
 from autotune.tensor_expr.affine import affine
 from autotune.tensor_expr.expr import Const, Load, walk
+from autotune.tensor_expr.ranges import Ranges
 
 
 def function_ranges(function: Function) -> Ranges:

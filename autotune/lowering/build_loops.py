@@ -3,7 +3,8 @@
 Loops get exact extents, so that no guard stands inside them:
 
 * A serial loop runs ``min(extent, what is left)`` times.
-* An unrolled or vectorised loop needs a constant extent. The loop around it therefore runs over full tiles only, and what
+* An unrolled or vectorised loop needs a constant extent. The loop around it therefore runs over full tiles only, and
+what
   is left is peeled: a second copy of what is inside, whose remainder is a constant wherever the extent is.
 * A vectorised remainder has fewer active lanes (a mask, or a shorter vector: the generator's choice).
 * Only what a fused loop addresses beyond an axis is skipped by a test, where its last part opens.
@@ -18,7 +19,6 @@ from autotune.lowering.context import Context
 from autotune.lowering.ir import Allocate, Buffer, For, Function, If, Param, Stmt, block
 from autotune.lowering.leaves import Leaves
 from autotune.lowering.loop_tree import LoopTree
-from autotune.tensor_expr.ranges import Ranges
 from autotune.lowering.regions import Regions
 from autotune.schedules.bounds import Bounds, physical_shape
 from autotune.schedules.layout import Dim, Layout
@@ -27,6 +27,7 @@ from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import ZERO, Affine, affine, number
 from autotune.tensor_expr.expr import Binary, Compare, Const, Expr, Var
+from autotune.tensor_expr.ranges import Ranges
 
 Continue = Callable[[Context], Stmt]
 Body = Callable[[Ranges, Affine], Stmt]
@@ -125,7 +126,11 @@ class _Builder:
             _Limit(self._left(tree, level, context), stride, tree.fixed_span(position + 1, level))
             for level, stride in zip(levels, strides, strict=True)
         ]
-        short = [limit for limit in limits if not ranges.at_least(limit.left, (extent - 1) * limit.stride + max(limit.span, 1))]
+        short = [
+            limit
+            for limit in limits
+            if not ranges.at_least(limit.left, (extent - 1) * limit.stride + max(limit.span, 1))
+        ]
 
         def body(inner: Ranges, value: Affine) -> Stmt:
             return inside(context.with_ranges(inner).pin(name, loop, value))
@@ -182,9 +187,9 @@ class _Builder:
         return stmt if condition is None else If(condition, stmt)
 
     def _apart(self, tree: LoopTree, position: int, context: Context, parts: list[str], inside: Continue) -> Stmt:
-        """Two copies where unrolled or vectorised loops follow on an axis that they do not divide: full tile, and tail."""
+        """Full tiles and the tail apart, where unrolled or vectorised loops follow on an axis they do not divide."""
         ranges, stage = context.ranges, tree.stage.name
-        for number_of_part, part in enumerate(parts):
+        for place, part in enumerate(parts):
             for level in tree.levels(part)[-1:]:
                 left, span = self._left(tree, level.name, context), tree.fixed_span(position + 1, level.name)
                 if span != level.stride or ranges.at_least(left, span):
@@ -193,7 +198,7 @@ class _Builder:
                 own = tree.value(part, context.pins[stage], ranges)
                 last = ranges.floordiv(left + own.scale(span), span)
                 full = context.with_ranges(ranges.with_fact(left.scale(-1), -span))
-                later = parts[number_of_part + 1 :]
+                later = parts[place + 1 :]
                 return If(
                     Compare("bool", "ge", left.to_expr(), Const(dtypes.INDEX, span)),
                     self._apart(tree, position, full, later, inside),
@@ -233,7 +238,9 @@ class _Builder:
             if active.is_const and active.const == 1:
                 return body(outer, start)
             var, inner = self._variable(name, active, outer)
-            return For(var, active.to_expr(), kind, body(inner, start + affine(var)), lanes if kind == "vectorize" else 0)
+            return For(
+                var, active.to_expr(), kind, body(inner, start + affine(var)), lanes if kind == "vectorize" else 0
+            )
 
         def chunks(inner: Ranges, chunk: Affine) -> Stmt:
             return vector(chunk.scale(lanes), number(lanes), inner)
@@ -242,7 +249,10 @@ class _Builder:
         if rest.is_const:
             return block(main, vector(whole.scale(lanes), rest, ranges) if rest.const else None)
         some = ranges.with_fact(rest.scale(-1), -1)
-        return block(main, If(Compare("bool", "gt", rest.to_expr(), Const(dtypes.INDEX, 0)), vector(whole.scale(lanes), rest, some)))
+        return block(
+            main,
+            If(Compare("bool", "gt", rest.to_expr(), Const(dtypes.INDEX, 0)), vector(whole.scale(lanes), rest, some)),
+        )
 
 
 def _shape(stage: Stage, logical: list[int]) -> tuple[int, ...]:

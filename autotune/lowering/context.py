@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from autotune.lowering.ir import Buffer
-from autotune.tensor_expr.ranges import Ranges
 from autotune.tensor_expr.affine import Affine
+from autotune.tensor_expr.ranges import Ranges
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """Immutable, so that a peeled tail is built from the same context as the main loop.
 
-    ``pins``: per stage, the value of loops and split or fused loops that are open. ``limits``: per stage, how many values
-    each axis has from its base on. ``bases``: per tensor, where its region begins, per dimension. ``buffers``: per tensor.
+    ``pins``: per stage, the value of loops and split or fused loops that are open. ``limits``: per stage, how many
+    values each axis has from its base on. ``bases``: per tensor, where its region begins, per dimension. ``buffers``:
+    per tensor.
     """
 
     ranges: Ranges = field(default_factory=Ranges)

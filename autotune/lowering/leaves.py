@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from autotune.lowering.context import Context
 from autotune.lowering.ir import Stmt, Store
 from autotune.lowering.loop_tree import LoopTree
-from autotune.tensor_expr.ranges import Ranges
 from autotune.schedules.state import Stage, State
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import Affine, affine, weighted_sum
 from autotune.tensor_expr.expr import REDUCERS, Axis, Binary, Compare, Const, Expr, Load, Read, Reduce, Select, walk
+from autotune.tensor_expr.ranges import Ranges
 
 Values = Mapping[Axis, Affine]
 
@@ -66,7 +66,9 @@ class Leaves:
             known = body.forms.get(id(expr))
             if known is None:
                 return self._computed(expr, values, done, context)
-            return weighted_sum([(values[atom], c) for atom, c in known.terms.values() if isinstance(atom, Axis)], known.const)
+            return weighted_sum(
+                [(values[atom], c) for atom, c in known.terms.values() if isinstance(atom, Axis)], known.const
+            )
 
         for node in body.nodes:
             if isinstance(node, Axis):
@@ -125,7 +127,9 @@ def _outlined(root: Expr) -> _Body:
             continue
         seen.add(id(node))
         stack.append((node, True))
-        whole = isinstance(node, Read) or (isinstance(node, Compare) and all(pure[id(child)] for child in node.children))
+        whole = isinstance(node, Read) or (
+            isinstance(node, Compare) and all(pure[id(child)] for child in node.children)
+        )
         for child in reversed(node.children):
             if whole:
                 linear = affine(child)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from autotune.tensor_expr.ranges import Ranges
 from autotune.schedules.bounds import StageBounds
 from autotune.schedules.state import Fuse, Split, Stage
 from autotune.tensor_expr.affine import ZERO, Affine, weighted_sum
+from autotune.tensor_expr.ranges import Ranges
 
 Pins = Mapping[str, Affine]
 
@@ -26,8 +26,8 @@ class Level:
 class LoopTree:
     """A stage's loops with their extents as numbers.
 
-    A *pin* is the value of a loop that is open (or of a split or fused loop, where that is known better). Loops that are
-    not open count as 0, their lowest value; so does what a fused loop contributes until all of its parts are open.
+    A *pin* is the value of a loop that is open (or of a split or fused loop, where that is known better). Loops that
+    are not open count as 0, their lowest value; so does what a fused loop contributes until all of its parts are open.
     """
 
     bounds: StageBounds
@@ -51,7 +51,11 @@ class LoopTree:
     @cached_property
     def _parents(self) -> dict[str, Level]:
         strides = self.bounds.strides
-        return {child: Level(split.parent, int(strides[child])) for split in self._splits.values() for child in split.children}
+        return {
+            child: Level(split.parent, int(strides[child]))
+            for split in self._splits.values()
+            for child in split.children
+        }
 
     @cached_property
     def _levels(self) -> dict[str, tuple[Level, ...]]:
@@ -85,7 +89,9 @@ class LoopTree:
             return held
         split = self._splits.get(name)
         if split is not None:
-            return weighted_sum([(self.value(child, pins, ranges), self._parents[child].stride) for child in split.children])
+            return weighted_sum(
+                [(self.value(child, pins, ranges), self._parents[child].stride) for child in split.children]
+            )
         fuse = self._fuses.get(name)
         if fuse is None or not self.complete(fuse.child, pins):
             return ZERO
@@ -111,7 +117,7 @@ class LoopTree:
         ]
 
     def fixed_span(self, position: int, name: str) -> int:
-        """How many values ``name`` takes in the loops from a position on, if all of them need constant extents; else 0."""
+        """How many values ``name`` takes in the loops from a position on, if all need constant extents; else 0."""
         inside = self.parts_inside(position, name)
         if not inside or any(self.stage.kind(loop) not in ("unroll", "vectorize") for loop, _ in inside):
             return 0

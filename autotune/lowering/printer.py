@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from autotune.lowering.ir import Allocate, Block, For, Function, If, Stmt, Store
-from autotune.tensor_expr.expr import Binary, Call, Cast, Compare, Const, Expr, Load, Not, Read, Reduce, Select, Var, walk
+from autotune.tensor_expr.expr import (
+    Binary,
+    Call,
+    Cast,
+    Compare,
+    Const,
+    Expr,
+    Load,
+    Not,
+    Read,
+    Reduce,
+    Select,
+    Var,
+    walk,
+)
 
 _SYMBOLS = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "and": "and", "or": "or",
@@ -56,7 +70,9 @@ def _name(var: Var) -> str:
 
 def show(function: Function) -> str:
     """The whole function, one statement a line."""
-    params = ", ".join(f"{p.buffer.name}: {p.buffer.role} {p.buffer.dtype}{list(p.buffer.shape)}" for p in function.params)
+    params = ", ".join(
+        f"{p.buffer.name}: {p.buffer.role} {p.buffer.dtype}{list(p.buffer.shape)}" for p in function.params
+    )
     lines = [f"{function.name}({params})"]
     _lines(function.body, 1, lines)
     return "\n".join(lines)

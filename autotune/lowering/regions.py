@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from autotune.lowering.context import Context
 from autotune.lowering.loop_tree import LoopTree
-from autotune.tensor_expr.ranges import Ranges
 from autotune.schedules.bounds import Bounds, accesses
 from autotune.schedules.state import Stage
 from autotune.tensor_expr.affine import ZERO, Affine, affine, number, weighted_sum
 from autotune.tensor_expr.expr import Axis, Expr
+from autotune.tensor_expr.ranges import Ranges
 
 Values = Mapping[Axis, Affine]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 
 from autotune.lowering.ir import Allocate, Buffer, For, Function, Stmt, Store, children, loads
@@ -80,9 +80,9 @@ class _Survey:
         if len(vector_dims) > 1 or self.homes[buffer] != home:
             self.refused.add(buffer)
         if store and buffer not in self.refused:
-            dim = vector_dims[0] if vector_dims else None
-            self.dims.setdefault(buffer, set()).add(dim)
-            self._cells(buffer, forms, loops, dim)
+            along = vector_dims[0] if vector_dims else None
+            self.dims.setdefault(buffer, set()).add(along)
+            self._cells(buffer, forms, loops, along)
 
     def _cells(self, buffer: Buffer, forms: list[Affine], loops: Mapping[Var, _Open], dim: int | None) -> None:
         """Every cell that a store writes; a buffer whose cells overlap or change their width stays in memory."""
@@ -116,7 +116,7 @@ class _Survey:
             rows.setdefault((*start[:dim], *start[dim + 1 :]), []).append((start[dim], width))
         for row in rows.values():
             row.sort()
-            if any(start + width > following for (start, width), (following, _) in zip(row, row[1:], strict=False)):
+            if any(start + width > following for (start, width), (following, _) in pairwise(row)):
                 return True
         return False
 

@@ -1,8 +1,8 @@
 """How far every loop runs and how much of every tensor it touches, in numbers or in columns of numbers.
 
-This is the one place that infers extents: lowering asks it with integers, the cost model with a column per knob, so that
-what the model sees is what is lowered. Extents are those of a full tile; the last, partial tile of an extent that does
-not divide is smaller, so that products of extents are upper bounds there.
+This is the one place that infers extents: lowering asks it with integers, the cost model with a column per knob, so
+that what the model sees is what is lowered. Extents are those of a full tile; the last, partial tile of an extent that
+does not divide is smaller, so that products of extents are upper bounds there.
 
 Extents use only ``+ * ceildiv min where``, which NumPy evaluates for a whole population at once.
 """
@@ -119,7 +119,7 @@ class Bounds:
             self.stages[name] = StageBounds(stage, axes)
 
     def covers(self, name: str, stage: str, loop: str | None) -> Mapping[str, Number]:
-        """How many values each axis of ``name`` takes within one iteration of ``stage``'s ``loop`` (None: all of it)."""
+        """How many values each axis of ``name`` takes in one iteration of ``stage``'s ``loop`` (None: all of it)."""
         own = self.stages.get(name)
         if name == stage and own is not None:
             position = own.stage.loops.index(loop) + 1 if loop is not None else 0

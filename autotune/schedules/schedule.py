@@ -56,7 +56,9 @@ class Schedule:
         """The schedule with every knob set; ``UsageError`` for one that is missing."""
         missing = [knob.name for knob in self.knobs if knob.name not in values]
         if missing:
-            raise UsageError(f"no value for knob {missing[0]!r}; the knobs are: {', '.join(k.name for k in self.knobs)}")
+            raise UsageError(
+                f"no value for knob {missing[0]!r}; the knobs are: {', '.join(k.name for k in self.knobs)}"
+            )
         return Schedule(self.output, tuple(step.resolve(values) for step in self.steps))
 
     def to_json(self) -> dict[str, Any]:
@@ -67,7 +69,9 @@ class Schedule:
     def from_json(output: Tensor, data: Mapping[str, Any]) -> Schedule:
         """The schedule of ``to_json``; ``UsageError`` for a version that this release does not know."""
         if data.get("version") != VERSION:
-            raise UsageError(f"schedule version {data.get('version')!r} is not known here; this release reads version {VERSION}")
+            raise UsageError(
+                f"schedule version {data.get('version')!r} is not known here; this release reads version {VERSION}"
+            )
         return Schedule(output, tuple(make_step(name, **arguments) for name, arguments in data["steps"]))
 
     @property

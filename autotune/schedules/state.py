@@ -1,11 +1,11 @@
 """What a schedule's steps have made of an operator: stages, their loops, and where each is computed.
 
-A stage is one tensor of the operator (or a cached copy that a primitive added) with a loop nest of its own. Stages refer
-to each other by tensor *name*, so that rewriting one stage's body leaves the others alone.
+A stage is one tensor of the operator (or a cached copy that a primitive added) with a loop nest of its own. Stages
+refer to each other by tensor *name*, so that rewriting one stage's body leaves the others alone.
 
-A loop is a leaf of a tree that starts at an axis: ``Split`` cuts a loop into loops, outermost first, and ``Fuse`` merges
-two adjacent loops into one. Factors are numbers, or NumPy columns with one entry per candidate: the same steps replayed
-over columns describe a whole population (``autotune.schedules.bounds``).
+A loop is a leaf of a tree that starts at an axis: ``Split`` cuts a loop into loops, outermost first, and ``Fuse``
+merges two adjacent loops into one. Factors are numbers, or NumPy columns with one entry per candidate: the same steps
+replayed over columns describe a whole population (``autotune.schedules.bounds``).
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class LayoutDim:
 class Stage:
     """One tensor and how it is computed.
 
-    ``attach`` is the (stage, loop) inside which it is computed, or None at the root; ``init_at`` the loop before which a
-    reduction's result is initialised, or None for the innermost possible place.
+    ``attach`` is the (stage, loop) inside which it is computed, or None at the root; ``init_at`` the loop before which
+    a reduction's result is initialised, or None for the innermost possible place.
     """
 
     tensor: Tensor
@@ -114,7 +114,9 @@ def fresh_stage(tensor: Tensor) -> Stage:
     """A stage computed at the root, one loop per axis."""
     stage = Stage(tensor)
     if len(set(stage.axis_names)) != len(stage.axis_names):
-        raise ScheduleError(f"stage {tensor.name!r}: two axes share a name; its axes are: {', '.join(stage.axis_names)}")
+        raise ScheduleError(
+            f"stage {tensor.name!r}: two axes share a name; its axes are: {', '.join(stage.axis_names)}"
+        )
     return replace(stage, loops=stage.axis_names)
 
 
@@ -164,7 +166,9 @@ class State:
 
     def consumers(self, name: str) -> list[Stage]:
         """The stages that read the tensor, in order."""
-        return [stage for stage in self.stages.values() if any(read.tensor.name == name for read in reads(stage.tensor))]
+        return [
+            stage for stage in self.stages.values() if any(read.tensor.name == name for read in reads(stage.tensor))
+        ]
 
     def attached(self, stage: str, loop: str) -> list[Stage]:
         """The stages computed inside the loop, producers first."""
@@ -188,11 +192,14 @@ def check_attachments(state: State) -> State:
             continue
         holder, axis = stage.attach
         if holder not in state.stages or axis not in state.stages[holder].loops:
-            raise ScheduleError(f"stage {stage.name!r} is computed at {holder!r} axis {axis!r}, which this step would remove")
+            raise ScheduleError(
+                f"stage {stage.name!r} is computed at {holder!r} axis {axis!r}, which this step would remove"
+            )
         for reader in state.consumers(stage.name):
             if reader.name != holder and not state.nested_in(reader.name, holder, axis):
                 raise ScheduleError(
-                    f"stage {stage.name!r} is computed at {holder!r} axis {axis!r}, but {reader.name!r} would read it outside that axis"
+                    f"stage {stage.name!r} is computed at {holder!r} axis {axis!r}, "
+                    f"but {reader.name!r} would read it outside that axis"
                 )
     return state
 

@@ -16,7 +16,19 @@ from autotune.errors import TargetError
 from autotune.targets.facts import ARM_NEON, TARGETS, X86_AVX2, X86_AVX512, Caches, Target
 
 # What a generic build may use beyond the named target's features, where the host has it.
-_EXTRA = ("avx512vnni", "avx512bf16", "avx512fp16", "avxvnni", "amx-tile", "amx-int8", "amx-bf16", "dotprod", "i8mm", "bf16", "fullfp16")
+_EXTRA = (
+    "avx512vnni",
+    "avx512bf16",
+    "avx512fp16",
+    "avxvnni",
+    "amx-tile",
+    "amx-int8",
+    "amx-bf16",
+    "dotprod",
+    "i8mm",
+    "bf16",
+    "fullfp16",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,9 @@ def host_device() -> Device:
         for line in cpuinfo.read_text().splitlines():
             key, _, value = line.partition(":")
             fields[key.strip()] = value.strip()
-        model = " ".join(fields.get(key, "") for key in ("model name", "cpu family", "model", "stepping")).strip() or model
+        model = (
+            " ".join(fields.get(key, "") for key in ("model name", "cpu family", "model", "stepping")).strip() or model
+        )
     caches = _caches(Caches(0, 0, 0))
     facts: dict[str, object] = {
         "cpu": model, "cores": os.cpu_count() or 1, "l1": caches.l1, "l2": caches.l2, "l3": caches.l3,

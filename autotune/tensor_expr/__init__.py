@@ -26,6 +26,6 @@ def exp(a: Expr) -> Expr:
 
 
 __all__ = [
-    "Axis", "Expr", "Tensor", "Workload", "absolute", "all_of", "call", "cast", "compute", "exp", "floor", "graph", "max", "min",
-    "placeholder", "reduce_axis", "select", "sqrt", "sum",
+    "Axis", "Expr", "Tensor", "Workload", "absolute", "all_of", "call", "cast", "compute", "exp", "floor",
+    "graph", "max", "min", "placeholder", "reduce_axis", "select", "sqrt", "sum",
 ]  # fmt: skip

@@ -298,7 +298,9 @@ def as_expr(value: ExprLike, dtype: str | None = None) -> Expr:
         if dtype is not None and not dtypes.is_float(dtype):
             raise UsageError(f"{float(value)} is no {dtype}; cast it, or use a whole number")
         return const(float(value), dtype or "float32")
-    raise UsageError(f"cannot use {type(value).__name__} {value!r} in an expression; use numbers, axes or tensor elements")
+    raise UsageError(
+        f"cannot use {type(value).__name__} {value!r} in an expression; use numbers, axes or tensor elements"
+    )
 
 
 def _pair(a: ExprLike, b: ExprLike) -> tuple[Expr, Expr, str]:

@@ -146,7 +146,9 @@ def _canonical_expr(root: Expr, position: dict[Axis, int], index: dict[Tensor, i
     texts: dict[int, str] = {}
     shared: dict[str, str] = {}
     for node in walk([root]):
-        head = " ".join(json.dumps(part) if isinstance(part, bool) else str(part) for part in _head(node, position, index, spatial))
+        head = " ".join(
+            json.dumps(part) if isinstance(part, bool) else str(part) for part in _head(node, position, index, spatial)
+        )
         operands = [texts[id(child)] for child in node.children]
         if isinstance(node, Binary) and node.op in COMMUTATIVE:
             operands.sort()

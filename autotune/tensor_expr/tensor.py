@@ -98,7 +98,9 @@ def compute(shape: Sequence[int], fn: Callable[..., ExprLike], name: str = "comp
     elif not parameters:
         names = [f"i{dim}" for dim in range(len(sizes))]
     else:
-        raise UsageError(f"compute {name!r} has {len(sizes)} dimensions, but its function takes {len(parameters)} indices")
+        raise UsageError(
+            f"compute {name!r} has {len(sizes)} dimensions, but its function takes {len(parameters)} indices"
+        )
     axes = tuple(Axis(dtypes.INDEX, n, size) for n, size in zip(names, sizes, strict=True))
     body = as_expr(fn(*axes), None)
     _check_body(name, axes, body)
@@ -110,7 +112,9 @@ def _check_body(name: str, axes: tuple[Axis, ...], body: Expr) -> None:
     known: set[Any] = {*axes, *(body.axes if isinstance(body, Reduce) else ())}
     nodes = list(walk([body]))
     if any(isinstance(node, Reduce) and node is not body for node in nodes):
-        raise UsageError(f"compute {name!r} has a reduction inside an expression; give the reduction a compute of its own")
+        raise UsageError(
+            f"compute {name!r} has a reduction inside an expression; give the reduction a compute of its own"
+        )
     for node in nodes:
         if isinstance(node, Axis) and node not in known:
             where = "outside its reducer" if node.reduce else "of another compute"
@@ -129,8 +133,8 @@ def _check_reads(name: str, axes: tuple[Axis, ...], body: Expr) -> None:
             exact = all(isinstance(atom, Axis) for atom, _ in form.terms.values())
             if (exact and (low < 0 or high >= size)) or high < 0 or low >= size:
                 raise UsageError(
-                    f"compute {name!r} reads {node.tensor.name!r} out of bounds: index {dim} runs from {low} to {high}, "
-                    f"but that dimension has {size} elements; guard the read with select"
+                    f"compute {name!r} reads {node.tensor.name!r} out of bounds: index {dim} runs from {low} "
+                    f"to {high}, but that dimension has {size} elements; guard the read with select"
                 )
 
 

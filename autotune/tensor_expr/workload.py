@@ -90,7 +90,8 @@ def count_operations(output: Tensor) -> int:
         per_point = sum(
             1
             for node in walk([tensor.body])
-            if isinstance(node, (Call, Reduce)) or (isinstance(node, Binary) and node.dtype not in (dtypes.INDEX, "bool"))
+            if isinstance(node, (Call, Reduce))
+            or (isinstance(node, Binary) and node.dtype not in (dtypes.INDEX, "bool"))
         )
         total += points * per_point
     return total

@@ -43,7 +43,7 @@ from autotune.lowering.ir import (
 from autotune.lowering.registers import register_buffers
 from autotune.targets.facts import Target
 from autotune.tensor_expr.affine import affine
-from autotune.tensor_expr.expr import Binary, Const, Expr, Load, Var, rewrite, substitute
+from autotune.tensor_expr.expr import Binary, Const, Expr, Load, Var, substitute
 from autotune.tensor_expr.ranges import Ranges
 
 OPERANDS = 3  # registers that the update's own operands need
@@ -150,8 +150,9 @@ def _promoted(loop: For, updates: list[_Update]) -> Stmt:
         sums = Buffer(f"{buffer.name}.sum", buffer.dtype, tuple(_extent(around) for around in tile) or (1,))
         cell: tuple[Expr, ...] = tuple(around.var for around in tile) or (Const("int64", 0),)
         held.append(sums)
-        value = rewrite(store.value, lambda node, a=store, b=sums, c=cell: _redirected(node, a, b, c))
-        replaced[id(store)] = Store(sums, cell, value)
+        replaced[id(store)] = Store(
+            sums, cell, substitute(store.value, {_accumulator(store): Load(sums.dtype, sums, cell)})
+        )
         before.append(_copy(tile, sums, cell, buffer, store.indices))
         after.append(_copy(tile, buffer, store.indices, sums, cell))
 
@@ -164,8 +165,10 @@ def _promoted(loop: For, updates: list[_Update]) -> Stmt:
     return result
 
 
-def _redirected(node: Expr, store: Store, sums: Buffer, cell: tuple[Expr, ...]) -> Expr | None:
-    return Load(node.dtype, sums, cell) if isinstance(node, Load) and node.buffer is store.buffer else None
+def _accumulator(store: Store) -> Expr:
+    """The load of the element that an update adds to."""
+    assert isinstance(store.value, Binary)
+    return store.value.a
 
 
 def _copy(tile: tuple[For, ...], target: Buffer, to: tuple[Expr, ...], source: Buffer, at: tuple[Expr, ...]) -> Stmt:

@@ -96,7 +96,9 @@ def _check_expression(root: Expr, scope: _Scope) -> None:
             _require(node.a.dtype == node.b.dtype, f"the operands of {node.op}", node.a.dtype, node.b.dtype)
         if isinstance(node, Select):
             _require(node.condition.dtype == "bool", "a condition", "bool", node.condition.dtype)
-            _require(node.a.dtype == node.b.dtype == node.dtype, "a select", node.dtype, f"{node.a.dtype} and {node.b.dtype}")
+            _require(
+                node.a.dtype == node.b.dtype == node.dtype, "a select", node.dtype, f"{node.a.dtype} and {node.b.dtype}"
+            )
         if isinstance(node, (Binary, Cast)) and node.dtype not in dtypes.DTYPES:
             _require(False, "a value", "a known dtype", node.dtype)
     seen: set[tuple[int, int]] = set()
@@ -107,7 +109,9 @@ def _check_expression(root: Expr, scope: _Scope) -> None:
             continue
         seen.add((id(node), id(ranges)))
         if isinstance(node, Load):
-            _check_access("loads from", node.buffer, node.indices, _Scope(scope.variables, scope.buffers, scope.kinds, ranges))
+            _check_access(
+                "loads from", node.buffer, node.indices, _Scope(scope.variables, scope.buffers, scope.kinds, ranges)
+            )
         if isinstance(node, Select):
             stack.append((node.condition, ranges))
             for arm, chosen in ((node.a, True), (node.b, False)):
@@ -145,11 +149,11 @@ def _knowing(ranges: Ranges, condition: Expr, holds: bool) -> Ranges:
 
 def _refuted(ranges: Ranges, condition: Expr, holds: bool) -> bool:
     """Whether a condition can never hold, or never fail: what it guards is dead."""
-    for test, truth in _tests(condition, holds):
-        if isinstance(test, Compare) and test.a.dtype == dtypes.INDEX and test.op in _BOUNDS:
-            if ranges.decide(test.op, affine(test.a), affine(test.b)) is (not truth):
-                return True
-    return False
+    return any(
+        ranges.decide(test.op, affine(test.a), affine(test.b)) is (not truth)
+        for test, truth in _tests(condition, holds)
+        if isinstance(test, Compare) and test.a.dtype == dtypes.INDEX
+    )
 
 
 _BOUNDS = ("lt", "le", "gt", "ge")

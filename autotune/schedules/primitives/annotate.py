@@ -14,8 +14,8 @@ def _refuse_reduction(stage: Stage, axis: str, kind: str) -> None:
     if axis in stage.reduce_loops:
         spatial = ", ".join(loop for loop in stage.loops if loop not in stage.reduce_loops)
         raise ScheduleError(
-            f"stage {stage.name!r}: axis {axis!r} is a reduction, whose iterations write one element, and cannot be {kind}; "
-            f"its spatial axes are: {spatial or 'none'}"
+            f"stage {stage.name!r}: axis {axis!r} is a reduction, whose iterations write one element, and cannot be "
+            f"{kind}; its spatial axes are: {spatial or 'none'}"
         )
 
 
@@ -40,7 +40,9 @@ class Vectorize(Step):
         _refuse_reduction(stage, self.axis, "vectorized")
         other = [loop for loop in stage.loops if stage.kind(loop) == "vectorize"]
         if other:
-            raise ScheduleError(f"stage {stage.name!r}: axis {other[0]!r} is vectorized already; one axis of a stage can be")
+            raise ScheduleError(
+                f"stage {stage.name!r}: axis {other[0]!r} is vectorized already; one axis of a stage can be"
+            )
         stage = stage.with_kind(self.axis, "vectorize")
         check_order(stage)
         return state.with_stage(stage)

@@ -49,7 +49,9 @@ class CacheRead(Step):
             return None
 
         assert reader.tensor.body is not None
-        state = state.with_stage(replace(reader, tensor=replace(reader.tensor, body=rewrite(reader.tensor.body, redirect))))
+        state = state.with_stage(
+            replace(reader, tensor=replace(reader.tensor, body=rewrite(reader.tensor.body, redirect)))
+        )
         return check_attachments(state.with_stage_before(fresh_stage(copy), reader.name))
 
 

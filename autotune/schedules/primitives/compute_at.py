@@ -35,7 +35,9 @@ class ComputeAt(Step):
         stage, consumer = state.compute_stage(self.stage), state.compute_stage(self.consumer)
         position = consumer.require_loop(self.axis)
         if stage.name == state.output:
-            raise ScheduleError(f"stage {stage.name!r} is the output: nothing reads it, so it cannot be computed at {self.axis!r}")
+            raise ScheduleError(
+                f"stage {stage.name!r} is the output: nothing reads it, so it cannot be computed at {self.axis!r}"
+            )
         if consumer.kind(self.axis) in ("vectorize", "unroll"):
             raise ScheduleError(
                 f"stage {consumer.name!r}: axis {self.axis!r} is {consumer.kind(self.axis)}d; "
@@ -45,7 +47,9 @@ class ComputeAt(Step):
             raise ScheduleError(f"stage {stage.name!r} has a parallel axis and must stay at the root")
         names = list(state.stages)
         if names.index(consumer.name) < names.index(stage.name):
-            raise ScheduleError(f"stage {consumer.name!r} does not depend on {stage.name!r}, so it cannot hold its computation")
+            raise ScheduleError(
+                f"stage {consumer.name!r} does not depend on {stage.name!r}, so it cannot hold its computation"
+            )
         for reader in state.consumers(stage.name):
             if reader.name != consumer.name and not state.nested_in(reader.name, consumer.name, self.axis):
                 raise ScheduleError(

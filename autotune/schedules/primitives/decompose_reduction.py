@@ -37,7 +37,7 @@ class DecomposeReduction(Step):
         if position > reducing[0]:
             allowed = ", ".join(stage.loops[: reducing[0] + 1])
             raise ScheduleError(
-                f"stage {stage.name!r}: axis {self.axis!r} is inside the reduction, and initialising there would discard "
-                f"sums; allowed axes are: {allowed}"
+                f"stage {stage.name!r}: axis {self.axis!r} is inside the reduction, and initialising there would "
+                f"discard sums; allowed axes are: {allowed}"
             )
         return state.with_stage(replace(stage, init_at=self.axis))

@@ -29,7 +29,9 @@ class Fuse(Step):
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
         if len(self.axes) < 2:
-            raise ScheduleError(f"stage {stage.name!r}: fuse takes two or more axes, got {', '.join(self.axes) or 'none'}")
+            raise ScheduleError(
+                f"stage {stage.name!r}: fuse takes two or more axes, got {', '.join(self.axes) or 'none'}"
+            )
         for axis in self.axes:
             check_plain(stage, axis)
             check_no_attached(state, stage, axis)
@@ -42,11 +44,13 @@ class Fuse(Step):
         reducing = [axis in stage.reduce_loops for axis in self.axes]
         if any(reducing) and not all(reducing):
             raise ScheduleError(
-                f"stage {stage.name!r}: cannot fuse reduction axis {self.axes[reducing.index(True)]!r} with a spatial one; "
-                f"its axes are: {', '.join(stage.loops)}"
+                f"stage {stage.name!r}: cannot fuse reduction axis {self.axes[reducing.index(True)]!r} with a spatial "
+                f"one; its axes are: {', '.join(stage.loops)}"
             )
         if self.fused and self.fused in stage.loops:
-            raise ScheduleError(f"stage {stage.name!r}: the name {self.fused!r} is taken; its axes are: {', '.join(stage.loops)}")
+            raise ScheduleError(
+                f"stage {stage.name!r}: the name {self.fused!r} is taken; its axes are: {', '.join(stage.loops)}"
+            )
         relations, outer = [], self.axes[0]
         for number, axis in enumerate(self.axes[1:], 2):
             last = number == len(self.axes)

@@ -32,7 +32,8 @@ class Reorder(Step):
             inside = state.attached(stage.name, axis)
             if inside:
                 raise ScheduleError(
-                    f"stage {stage.name!r}: {inside[0].name!r} is computed inside axis {axis!r}; reorder before compute_at"
+                    f"stage {stage.name!r}: {inside[0].name!r} is computed inside axis {axis!r}; "
+                    f"reorder before compute_at"
                 )
         if len(set(self.axes)) != len(self.axes):
             raise ScheduleError(f"stage {stage.name!r}: reorder names an axis twice: {', '.join(self.axes)}")
@@ -48,12 +49,13 @@ def check_order(stage: Stage) -> None:
     for loop in stage.loops:
         if stage.kind(loop) == "parallel" and loop != stage.loops[0]:
             raise ScheduleError(
-                f"stage {stage.name!r}: parallel axis {loop!r} must stay outermost; its axes are: {', '.join(stage.loops)}"
+                f"stage {stage.name!r}: parallel axis {loop!r} must stay outermost; "
+                f"its axes are: {', '.join(stage.loops)}"
             )
         if stage.kind(loop) == "vectorize":
             inside = [other for other in stage.loops[stage.loops.index(loop) + 1 :] if stage.kind(other) != "unroll"]
             if inside:
                 raise ScheduleError(
-                    f"stage {stage.name!r}: vectorized axis {loop!r} must be innermost, but {inside[0]!r} is inside it; "
-                    f"its axes are: {', '.join(stage.loops)}"
+                    f"stage {stage.name!r}: vectorized axis {loop!r} must be innermost, but {inside[0]!r} is "
+                    f"inside it; its axes are: {', '.join(stage.loops)}"
                 )

@@ -34,7 +34,9 @@ class Split(Step):
         check_plain(stage, self.axis)
         check_no_attached(state, stage, self.axis)
         if not isinstance(self.factors, tuple) or not self.factors:
-            raise ScheduleError(f"stage {stage.name!r}, axis {self.axis!r}: split takes a list of factors, got {self.factors!r}")
+            raise ScheduleError(
+                f"stage {stage.name!r}, axis {self.axis!r}: split takes a list of factors, got {self.factors!r}"
+            )
         check_factors(stage, self.axis, self.factors)
         return state.with_stage(split_loop(stage, self.axis, self.factors, self.names))
 
@@ -44,12 +46,16 @@ def split_loop(stage: Stage, axis: str, factors: tuple[Factor, ...], names: tupl
     count = len(factors) + 1
     children = names or tuple(f"{axis}.{number}" for number in range(count))
     if len(children) != count:
-        raise ScheduleError(f"stage {stage.name!r}, axis {axis!r}: {len(factors)} factors make {count} loops, got names {children}")
+        raise ScheduleError(
+            f"stage {stage.name!r}, axis {axis!r}: {len(factors)} factors make {count} loops, got names {children}"
+        )
     position = stage.loops.index(axis)
     taken = {*stage.loops, *stage.axis_names, *(c for r in stage.relations for c in getattr(r, "children", ()))}
     for child in children:
         if child in taken or children.count(child) > 1:
-            raise ScheduleError(f"stage {stage.name!r}: the name {child!r} is taken; its axes are: {', '.join(stage.loops)}")
+            raise ScheduleError(
+                f"stage {stage.name!r}: the name {child!r} is taken; its axes are: {', '.join(stage.loops)}"
+            )
     return replace(
         stage,
         loops=(*stage.loops[:position], *children, *stage.loops[position + 1 :]),

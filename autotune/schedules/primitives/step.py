@@ -1,8 +1,8 @@
 """The base of schedule steps, their registry, and knobs.
 
-A primitive is one file with one frozen dataclass that derives from ``Step``: its fields are the primitive's arguments and
-the step's JSON, ``apply`` checks legality and returns the new state. Registering the class gives ``Schedule`` a method of
-its name.
+A primitive is one file with one frozen dataclass that derives from ``Step``: its fields are the primitive's arguments
+and the step's JSON, ``apply`` checks legality and returns the new state. Registering the class gives ``Schedule`` a
+method of its name.
 """
 
 from __future__ import annotations
@@ -116,9 +116,13 @@ def make_step(name: str, *args: Any, **kwargs: Any) -> Step:
 def check_factors(stage: Stage, axis: str, factors: tuple[Factor, ...]) -> None:
     """Refuse factors that are not whole numbers of at least 1."""
     for factor in factors:
-        whole = isinstance(factor, np.ndarray) or (isinstance(factor, (int, np.integer)) and not isinstance(factor, bool))
+        whole = isinstance(factor, np.ndarray) or (
+            isinstance(factor, (int, np.integer)) and not isinstance(factor, bool)
+        )
         if not whole or np.any(np.asarray(factor) < 1):
-            raise ScheduleError(f"stage {stage.name!r}, axis {axis!r}: factor {factor!r} must be a whole number of at least 1")
+            raise ScheduleError(
+                f"stage {stage.name!r}, axis {axis!r}: factor {factor!r} must be a whole number of at least 1"
+            )
 
 
 def check_plain(stage: Stage, axis: str) -> None:

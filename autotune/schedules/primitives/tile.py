@@ -32,7 +32,9 @@ class Tile(Step):
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
         if len(self.axes) != len(self.factors) or not self.axes:
-            raise ScheduleError(f"stage {stage.name!r}: tile takes one factor per axis, got {self.axes} and {self.factors}")
+            raise ScheduleError(
+                f"stage {stage.name!r}: tile takes one factor per axis, got {self.axes} and {self.factors}"
+            )
         for axis in self.axes:
             check_plain(stage, axis)
             check_no_attached(state, stage, axis)

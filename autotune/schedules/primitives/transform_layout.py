@@ -16,8 +16,8 @@ from autotune.schedules.state import LayoutDim, State
 class TransformLayout(Step):
     """Lay ``tensor`` out with some dimensions blocked and all of them in a new order.
 
-    ``blocks`` lists (dimension, factor); ``order`` names the physical dimensions, outermost first: a dimension's number,
-    or for a blocked one ``"1.outer"`` and ``"1.inner"``. OIHW weights for vectors over 16 output channels ::
+    ``blocks`` lists (dimension, factor); ``order`` names the physical dimensions, outermost first: a dimension's
+    number, or for a blocked one ``"1.outer"`` and ``"1.inner"``. OIHW weights for vectors over 16 output channels ::
 
         transform_layout("w", [[0, 16]], ["0.outer", "1", "2", "3", "0.inner"])
         w[o, i, h, w]  ->  w[o // 16, i, h, w, o % 16]
@@ -41,7 +41,9 @@ class TransformLayout(Step):
         factors: dict[int, Factor] = {}
         for dim, factor in self.blocks:
             if not 0 <= dim < rank or dim in factors:
-                raise ScheduleError(f"stage {stage.name!r} has dimensions 0 to {rank - 1}, each blocked at most once; got {dim}")
+                raise ScheduleError(
+                    f"stage {stage.name!r} has dimensions 0 to {rank - 1}, each blocked at most once; got {dim}"
+                )
             check_factors(stage, str(dim), (factor,))
             factors[dim] = factor
         parts: dict[str, LayoutDim] = {}
@@ -53,6 +55,8 @@ class TransformLayout(Step):
                 parts[str(dim)] = LayoutDim(dim)
         order = tuple(str(name) for name in self.order)
         if sorted(order) != sorted(parts):
-            raise ScheduleError(f"stage {stage.name!r}: the order must name each of {', '.join(parts)} once, got {', '.join(order)}")
+            raise ScheduleError(
+                f"stage {stage.name!r}: the order must name each of {', '.join(parts)} once, got {', '.join(order)}"
+            )
         assert all(isinstance(part.divisor, (int, np.integer, np.ndarray)) for part in parts.values())
         return state.with_stage(replace(stage, layout=tuple(parts[name] for name in order)))

@@ -20,9 +20,9 @@ class Target:
     """An instruction set and how wide it is.
 
     ``features`` are LLVM's names without the sign; ``vector_registers`` counts architectural vector registers;
-    ``masked`` says that partial vectors are loaded and stored under a mask at full speed; ``fma_latency`` (cycles) times
-    ``fma_ports`` is how many independent accumulators keep the multiply-add units busy; ``caches`` are typical ones,
-    replaced by the host's own for ``native``.
+    ``masked`` says that partial vectors are loaded and stored under a mask at full speed; ``fma_latency`` (cycles)
+    times ``fma_ports`` is how many independent accumulators keep the multiply-add units busy; ``caches`` are typical
+    ones, replaced by the host's own for ``native``.
     """
 
     name: str
@@ -40,7 +40,8 @@ class Target:
     @property
     def text(self) -> str:
         """The canonical text: what decides which code is generated."""
-        return f"{self.triple} cpu={self.cpu or 'generic'} vector={self.vector_bytes} features={','.join(sorted(self.features))}"
+        features = ",".join(sorted(self.features))
+        return f"{self.triple} cpu={self.cpu or 'generic'} vector={self.vector_bytes} features={features}"
 
     @property
     def key(self) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autotune.lowering.ir import Buffer
-from autotune.tensor_expr.ranges import Ranges
 from autotune.targets.llvm.arithmetic import integer_operation
 from autotune.targets.llvm.emitter import Emitter
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import Affine, affine, weighted_sum
 from autotune.tensor_expr.expr import Binary, Const, Expr, Var
+from autotune.tensor_expr.ranges import Ranges
 
 
 @dataclass(slots=True)
@@ -36,9 +36,9 @@ class Place:
 class _Access:
     """What stays the same about a buffer's access wherever unrolled copies of it stand.
 
-    ``unrolled`` are variables that have a value in each copy, ``place`` the rest; ``varying`` says that some atom has to
-    be looked at anew in each copy. ``base`` is the pointer to the run-time part, as long as the buffer and the ``runtime``
-    variables are called ``names``.
+    ``unrolled`` are variables that have a value in each copy, ``place`` the rest; ``varying`` says that some atom has
+    to be looked at anew in each copy. ``base`` is the pointer to the run-time part, as long as the buffer and the
+    ``runtime`` variables are called ``names``.
     """
 
     indices: tuple[Expr, ...]
@@ -131,7 +131,8 @@ class Addresses:
             )
             atoms = [atom for atom, _ in form.terms.values()]
             varying = any(
-                not isinstance(atom, Var) and not self.nature(atom).variables.isdisjoint(self.constants) for atom in atoms
+                not isinstance(atom, Var) and not self.nature(atom).variables.isdisjoint(self.constants)
+                for atom in atoms
             )
             used = dict.fromkeys(var for atom in atoms for var in self.nature(atom).variables)
             runtime = tuple(var for var in used if var in self.runtime)
@@ -141,7 +142,7 @@ class Addresses:
         return held
 
     def taken_apart(self, form: Affine) -> Place | None:
-        """A linear form with unrolled variables at their values; None where it is not linear in the lane, or not pure."""
+        """A linear form with unrolled variables at their values; None where not linear in the lane, or not pure."""
         offset, step = form.const, 0
         terms: list[tuple[Expr, int]] = []
         for atom, coefficient in form.terms.values():
@@ -208,17 +209,25 @@ class Addresses:
         base, depth = access.base
         if not place.offset:
             return base
-        return self.emitter.pure(depth, f"getelementptr i8, ptr {base}, i64 {place.offset * dtypes.itemsize(buffer.dtype)}")
+        return self.emitter.pure(
+            depth, f"getelementptr i8, ptr {base}, i64 {place.offset * dtypes.itemsize(buffer.dtype)}"
+        )
 
     def _base(self, buffer: Buffer, place: Place) -> tuple[str, int]:
         """The address without the constant part, outer loops' terms first, and the depth at which it stands."""
         size = dtypes.itemsize(buffer.dtype)
         base, depth = self.pointers[buffer], 0
-        located = sorted(((self.depth(atom), atom, coefficient) for atom, coefficient in place.terms), key=lambda t: t[0])
+        located = sorted(
+            ((self.depth(atom), atom, coefficient) for atom, coefficient in place.terms), key=lambda t: t[0]
+        )
         for level, atom, coefficient in located:
             depth = max(depth, level)
             value, _ = self.scalar(atom)
-            scaled = value if coefficient * size == 1 else self.emitter.pure(depth, f"mul nsw i64 {value}, {coefficient * size}")
+            scaled = (
+                value
+                if coefficient * size == 1
+                else self.emitter.pure(depth, f"mul nsw i64 {value}, {coefficient * size}")
+            )
             base = self.emitter.pure(depth, f"getelementptr i8, ptr {base}, i64 {scaled}")
         return base, depth
 

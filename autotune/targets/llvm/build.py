@@ -18,9 +18,8 @@ from autotune.targets.llvm.generate import ENTRY, generate
 from autotune.tensor_expr.serialize import from_json
 
 CODEGEN_LEVEL = 1  # measured against 2 and 3: equal speed of the code, a third of the time
-TOOLCHAIN = (
-    f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}, codegen {CODEGEN_LEVEL}, no LSR"
-)
+_LLVM = ".".join(map(str, llvm.llvm_version_info))
+TOOLCHAIN = f"llvmlite {llvmlite.__version__}, LLVM {_LLVM}, codegen {CODEGEN_LEVEL}, no LSR"
 
 
 @cache
@@ -35,7 +34,9 @@ def _initialize() -> None:
 def machine(target: Target) -> llvm.TargetMachine:
     """LLVM's code generator for a target."""
     _initialize()
-    features = ",".join([f"+{feature}" for feature in target.features] + (["-prefer-256-bit"] if target.vector_bytes == 64 else []))
+    features = ",".join(
+        [f"+{feature}" for feature in target.features] + (["-prefer-256-bit"] if target.vector_bytes == 64 else [])
+    )
     return llvm.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu or "", features=features, opt=CODEGEN_LEVEL, reloc="pic", codemodel="small"
     )
@@ -79,4 +80,3 @@ def build_from_json(request: Mapping[str, Any]) -> KernelObject:
     output = from_json(request["definition"])
     schedule = Schedule.from_json(output, request["schedule"])
     return build(schedule, target_from_json(request["target"]), int(request["threads"]))
-

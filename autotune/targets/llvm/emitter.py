@@ -1,8 +1,8 @@
 """The text of one LLVM function: blocks, scopes and SSA names.
 
 A scope is a stretch of code that runs as often as its loop's body. Pure index arithmetic goes to the *prologue* of the
-outermost scope that knows all of its variables, which hoists it as far as it can go; everything else goes to the body in
-program order.
+outermost scope that knows all of its variables, which hoists it as far as it can go; everything else goes to the body
+in program order.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, Union
 Lines = list[Union[str, "Lines"]]
 
 TYPES = {
-    "float32": "float", "float64": "double", "int8": "i8", "uint8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
-    "bool": "i1",
+    "float32": "float", "float64": "double", "int8": "i8", "uint8": "i8", "int16": "i16", "int32": "i32",
+    "int64": "i64", "bool": "i1",
 }  # fmt: skip
 
 
 @dataclass(slots=True)
 class Scope:
-    """``values`` memoises pure results placed in this scope's prologue; ``loads`` what straight-line code has loaded."""
+    """``values`` are pure results in this scope's prologue, by text; ``loads`` what straight-line code has loaded."""
 
     depth: int
     prologue: Lines = field(default_factory=list)

@@ -6,7 +6,16 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from autotune.targets.llvm.addresses import Addresses
-from autotune.targets.llvm.arithmetic import UNSIGNED, Value, binary_operation, comparison, conversion, intrinsic, literal, vector_literal
+from autotune.targets.llvm.arithmetic import (
+    UNSIGNED,
+    Value,
+    binary_operation,
+    comparison,
+    conversion,
+    intrinsic,
+    literal,
+    vector_literal,
+)
 from autotune.targets.llvm.emitter import TYPES, Emitter, vector_type
 from autotune.targets.llvm.intrinsics import emit_exp
 from autotune.targets.llvm.memory import Memory
@@ -121,7 +130,7 @@ class Expressions:
         return self._choose(node.dtype, *operands)
 
     def _comparison(self, node: Any, operands: list[Value]) -> Value:
-        a, b, width = self.memory.match(*operands, node.a.dtype)
+        a, b, width = self.memory.match(operands[0], operands[1], node.a.dtype)
         return self.emitter.emit(comparison(node.op, a, b, node.a.dtype, width)), width
 
     # -- arithmetic --------------------------------------------------------------------------------------------
@@ -160,7 +169,9 @@ class Expressions:
         if node.name == "abs" and not dtypes.is_float(node.dtype):
             if node.dtype in UNSIGNED:
                 return operands[0]
-            negated = self.emitter.emit(f"sub {vector_type(node.dtype, width)} {self.memory.widen(('0', 1), node.dtype, width)}, {name}")
+            negated = self.emitter.emit(
+                f"sub {vector_type(node.dtype, width)} {self.memory.widen(('0', 1), node.dtype, width)}, {name}"
+            )
             return binary_operation(self.emitter, "max", name, negated, node.dtype, width), width
         return intrinsic(self.emitter, _PLAIN_CALLS[node.name], node.dtype, width, name), width
 

@@ -36,6 +36,7 @@ def generate(function: Function, target: Target, threads: int = 1) -> Generated:
     per_thread = (module.thread_bytes + 63) // 64 * 64
     signature = ", ".join([*arguments, "ptr noalias %workspace", "ptr noalias readonly %runtime"])
     features = ",".join(f"+{feature}" for feature in target.features)
+    width = target.vector_bytes * 8
     body = [
         f'target triple = "{target.triple}"',
         *(body.function(shared, per_thread) for body in module.threads),
@@ -46,7 +47,7 @@ def generate(function: Function, target: Target, threads: int = 1) -> Generated:
         "}",
         _entry(len(function.params)),
         *module.declarations.values(),
-        f'attributes #0 = {{ nounwind "target-features"="{features}" "prefer-vector-width"="{target.vector_bytes * 8}" }}',
+        f'attributes #0 = {{ nounwind "target-features"="{features}" "prefer-vector-width"="{width}" }}',
     ]
     return Generated("\n".join(body), shared + per_thread * threads)
 

@@ -44,7 +44,9 @@ class Memory:
         if key not in memo:
             kind = vector_type(dtype, width)
             single = self.emitter.emit(f"insertelement {kind} poison, {scalar} {name}, i64 0")
-            memo[key] = self.emitter.emit(f"shufflevector {kind} {single}, {kind} poison, <{width} x i32> zeroinitializer")
+            memo[key] = self.emitter.emit(
+                f"shufflevector {kind} {single}, {kind} poison, <{width} x i32> zeroinitializer"
+            )
         return memo[key]
 
     def match(self, a: Value, b: Value, dtype: str) -> tuple[str, str, int]:
@@ -88,7 +90,9 @@ class Memory:
         key = ("load", id(buffer), pointer, place.lane_step, width, conditions)
         memo = self.emitter.scope.loads
         if key not in memo:
-            memo[key] = self._from_memory(self._linear_load(buffer, place, pointer, width, guarded), buffer.dtype, width)
+            memo[key] = self._from_memory(
+                self._linear_load(buffer, place, pointer, width, guarded), buffer.dtype, width
+            )
         return memo[key], width
 
     def _linear_load(self, buffer: Buffer, place: Place, pointer: str, width: int, guarded: bool) -> str:
@@ -207,7 +211,10 @@ class Memory:
         if place is None:
             pointer, width = self._computed(buffer, places)
         else:
-            pointer, width = self.addresses.pointer(buffer, indices, place), lanes.width if lanes is not None and place.lane_step else 1
+            pointer, width = (
+                self.addresses.pointer(buffer, indices, place),
+                lanes.width if lanes is not None and place.lane_step else 1,
+            )
         kind, align = vector_type(dtype, width), dtypes.itemsize(dtype)
         name = self._to_memory(self.widen(value, buffer.dtype, width), buffer.dtype, width)
         mask = self.mask(width, guarded=False) if width > 1 else None
@@ -219,7 +226,9 @@ class Memory:
         else:
             callee, bools = f"llvm.masked.store.{mangled(dtype, width)}.p0", vector_type("bool", width)
             self.emitter.declare(f"void @{callee}({kind}, ptr, {bools})", callee)
-            self.emitter.lines.append(f"call void @{callee}({kind} {name}, ptr align {align} {pointer}, {bools} {mask})")
+            self.emitter.lines.append(
+                f"call void @{callee}({kind} {name}, ptr align {align} {pointer}, {bools} {mask})"
+            )
 
     def linear_store(self, buffer: Buffer, indices: tuple[Expr, ...]) -> bool:
         """Whether a store's address is linear, so that its indices need no evaluation."""

@@ -1,7 +1,8 @@
 """The cells of buffers that live in registers, as SSA values.
 
 A cell is one vector along the dimension that ``autotune.lowering.registers`` found, and a store just names a new SSA
-value. A load along another dimension is a transpose of a block of cells, done once for the block by a network of shuffles.
+value. A load along another dimension is a transpose of a block of cells, done once for the block by a network of
+shuffles.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import Any
 
 from autotune.lowering.ir import Buffer
 from autotune.targets.llvm.emitter import Emitter, vector_type
-
 
 Cells = dict[tuple[int, ...], dict[int, tuple[str, int]]]
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from autotune.lowering.ir import Allocate, Block, Buffer, For, If, Stmt, Store, statements
-from autotune.tensor_expr.ranges import Ranges
 from autotune.targets.llvm.addresses import Addresses, Lanes
 from autotune.targets.llvm.arithmetic import Value, vector_literal
 from autotune.targets.llvm.emitter import Emitter, Lines, vector_type
 from autotune.targets.llvm.expressions import Expressions
 from autotune.targets.llvm.memory import Memory
 from autotune.targets.llvm.registers import Cells, Registers
+from autotune.tensor_expr.ranges import Ranges
 
 Arm = Callable[[], None]
 STACK_BYTES = 16 << 10  # larger buffers lie in the workspace, whose size the caller knows
@@ -235,7 +235,9 @@ class FunctionEmitter:
                 self._masked(self.values.inverted(condition), otherwise)
             return
         self._conditional(
-            condition[0], lambda: self.statement(stmt.then), (lambda: self.statement(otherwise)) if otherwise is not None else None
+            condition[0],
+            lambda: self.statement(stmt.then),
+            (lambda: self.statement(otherwise)) if otherwise is not None else None,
         )
         self._drop_loads(stmt)
 
@@ -282,7 +284,9 @@ class FunctionEmitter:
                     a, b = row_a.get(start, _UNWRITTEN)[0], row_b.get(start, _UNWRITTEN)[0]
                     merged = a
                     if a != b:
-                        merged = emitter.emit(f"phi {vector_type(buffer.dtype, width)} [{a}, %{label_a}], [{b}, %{label_b}]")
+                        merged = emitter.emit(
+                            f"phi {vector_type(buffer.dtype, width)} [{a}, %{label_a}], [{b}, %{label_b}]"
+                        )
                     registers.cells.setdefault(buffer, {}).setdefault(key, {})[start] = (merged, width)
 
     # -- threads -----------------------------------------------------------------------------------------------

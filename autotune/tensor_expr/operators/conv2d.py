@@ -52,14 +52,24 @@ def conv2d(
     """``y[n, o, i, j] = sum(c, p, q) x[n, g(o) + c, i*stride + p*dilation - top, ...] * w[o, c, p, q]``.
 
     x: [batch, in_channels, height, width], w: [out_channels, in_channels/groups, kernel], zeros beyond the border.
-    Raises ``UsageError`` for sizes below 1, channels that groups do not divide, or a window larger than the padded input.
+    Raises ``UsageError`` for sizes below 1, channels that groups do not divide, or a window larger than the padded
+    input.
     """
     n, ci, co, g = (
         size(name, value)
-        for name, value in (("batch", batch), ("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups))
+        for name, value in (
+            ("batch", batch),
+            ("in_channels", in_channels),
+            ("out_channels", out_channels),
+            ("groups", groups),
+        )
     )
     h, w = size("height", height), size("width", width)
-    (kh, kw), (sh, sw), (dh, dw) = sizes("kernel", kernel, 2), sizes("stride", stride, 2), sizes("dilation", dilation, 2)
+    (kh, kw), (sh, sw), (dh, dw) = (
+        sizes("kernel", kernel, 2),
+        sizes("stride", stride, 2),
+        sizes("dilation", dilation, 2),
+    )
     window = ((kh - 1) * dh + 1, (kw - 1) * dw + 1)
     top, left, bottom, right = _padding(padding, (h, w), window, (sh, sw))
     if dtype not in _DTYPES:
@@ -69,7 +79,8 @@ def conv2d(
     padded = (h + top + bottom, w + left + right)
     if window[0] > padded[0] or window[1] > padded[1]:
         raise UsageError(
-            f"the kernel spans {window[0]}x{window[1]} with its dilation, more than the padded input's {padded[0]}x{padded[1]}"
+            f"the kernel spans {window[0]}x{window[1]} with its dilation, more than the padded "
+            f"input's {padded[0]}x{padded[1]}"
         )
     oh, ow = (padded[0] - window[0]) // sh + 1, (padded[1] - window[1]) // sw + 1
     per_group_in, per_group_out = ci // g, co // g
@@ -81,7 +92,10 @@ def conv2d(
         source = compute(
             (n, ci, *padded),
             lambda b, c, y, z: select(
-                all_of(*([y >= top, y < top + h] if top or bottom else []), *([z >= left, z < left + w] if left or right else [])),
+                all_of(
+                    *([y >= top, y < top + h] if top or bottom else []),
+                    *([z >= left, z < left + w] if left or right else []),
+                ),
                 x[b, c, y - top, z - left],
                 0,
             ),
