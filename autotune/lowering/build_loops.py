@@ -143,9 +143,10 @@ class _Builder:
             kind = "serial"  # lanes would differ in how often the loops inside run
         if not peeled:
             return self._loop(kind, loop, count, ranges, body)
-        whole = number(extent)
-        for limit in peeled:
-            whole = ranges.minimum(whole, ranges.floordiv(limit.left, limit.stride))
+        fits = ranges.floordiv(peeled[0].left, peeled[0].stride)  # whole tiles that are left, beyond this loop too
+        for limit in peeled[1:]:
+            fits = ranges.minimum(fits, ranges.floordiv(limit.left, limit.stride))
+        whole = ranges.minimum(number(extent), fits)
 
         def main(inner: Ranges, value: Affine) -> Stmt:
             for limit in peeled:
@@ -155,7 +156,7 @@ class _Builder:
         tail_exists = ranges.decide("lt", whole, count)
         if tail_exists is False:
             return self._loop(kind, loop, whole, ranges, main)
-        tail = body(ranges, whole)
+        tail = body(ranges, fits)  # where there is a tail, the tiles that fit are fewer than this loop's
         if tail_exists is None:
             tail = If(Compare("bool", "lt", whole.to_expr(), count.to_expr()), tail)
         return block(self._loop(kind, loop, whole, ranges, main), tail)
