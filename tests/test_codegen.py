@@ -174,6 +174,15 @@ def test_guarded_division_does_not_trap() -> None:
                 assert np.array_equal(Kernel(build(schedule, target))(**inputs), expected)
 
 
+def test_the_smallest_number_divided_by_minus_one_wraps() -> None:
+    a, b = placeholder((9,), "int32", "a"), placeholder((9,), "int32", "b")
+    y = compute((9,), lambda i: a[i] // b[i] + a[i] % b[i], name="y")
+    inputs = {"a": np.full(9, -(2**31), np.int32), "b": np.full(9, -1, np.int32)}
+    for schedule in (create_schedule(y), create_schedule(y).vectorize("y", "i")):
+        if supports(X86_AVX2):
+            assert set(Kernel(build(schedule, X86_AVX2))(**inputs)) == {-(2**31)}
+
+
 def test_building_from_json_gives_the_same_code() -> None:
     schedule = SCHEDULES["conv2d"]
     request = {

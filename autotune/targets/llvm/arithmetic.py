@@ -77,8 +77,27 @@ def integer_operation(op: str, a: str, b: str, kind: str, emit: Emit) -> str:
         if op == "floordiv":
             return emit(f"ashr {kind} {a}, {int(b).bit_length() - 1}")
         return emit(f"and {kind} {a}, {int(b) - 1}")
-    quotient, remainder = emit(f"sdiv {kind} {a}, {b}"), emit(f"srem {kind} {a}, {b}")
     zero = "0" if not kind.startswith("<") else "zeroinitializer"
+    if b.startswith("%"):
+        return _by_variable(op, a, b, kind, bools, zero, emit)
+    return _rounded_down(op, a, b, kind, bools, zero, emit)
+
+
+def _by_variable(op: str, a: str, b: str, kind: str, bools: str, zero: str, emit: Emit) -> str:
+    """A division that must not trap where the smallest number is divided by -1, which wraps around as in NumPy."""
+    width = int(kind.split()[0][1:]) if kind.startswith("<") else 1
+    scalar = kind.split()[-1].rstrip(">")
+    one, minus = (vector_literal([v] * width, scalar) if width > 1 else str(v) for v in (1, -1))
+    negating = emit(f"icmp eq {kind} {b}, {minus}")
+    safe = emit(f"select {bools} {negating}, {kind} {one}, {kind} {b}")
+    result = _rounded_down(op, a, safe, kind, bools, zero, emit)
+    if op == "mod":
+        return result
+    return emit(f"select {bools} {negating}, {kind} {emit(f'sub {kind} {zero}, {a}')}, {kind} {result}")
+
+
+def _rounded_down(op: str, a: str, b: str, kind: str, bools: str, zero: str, emit: Emit) -> str:
+    quotient, remainder = emit(f"sdiv {kind} {a}, {b}"), emit(f"srem {kind} {a}, {b}")
     inexact = emit(f"icmp ne {kind} {remainder}, {zero}")
     signs = emit(f"xor {kind} {remainder}, {b}")
     opposite = emit(f"icmp slt {kind} {signs}, {zero}")
