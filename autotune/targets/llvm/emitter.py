@@ -25,7 +25,7 @@ class Scope:
     depth: int
     prologue: Lines = field(default_factory=list)
     values: dict[Any, str] = field(default_factory=dict)
-    loads: dict[Any, str] = field(default_factory=dict)
+    loads: dict[Any, Any] = field(default_factory=dict)
 
 
 class Emitter:

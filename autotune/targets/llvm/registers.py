@@ -8,7 +8,6 @@ shuffles.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from autotune.lowering.ir import Buffer
 from autotune.targets.llvm.emitter import Emitter, vector_type
@@ -23,7 +22,6 @@ class Registers:
         self.emitter = emitter
         self.dims = dims
         self.cells: dict[Buffer, Cells] = {}
-        self.transposed: dict[Any, list[str]] = {}
 
     def split(self, buffer: Buffer, index: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
         """A cell's key: the indices without the vector dimension, and the place along that."""
@@ -34,7 +32,6 @@ class Registers:
         """A cell takes a new value."""
         key, start = self.split(buffer, index)
         self.cells.setdefault(buffer, {}).setdefault(key, {})[start] = (value, width)
-        self.transposed.clear()
 
     def load(self, buffer: Buffer, index: tuple[int, ...], along: int | None, width: int) -> str:
         """``width`` elements from a constant index on, along a dimension (None: one element)."""
@@ -88,10 +85,11 @@ class Registers:
         lanes = rows[0][1] if rows else 0
         if lanes < 2 or lanes & (lanes - 1) or width > lanes or any(held[1] != lanes for held in rows) or not rows:
             return None
-        memo = (buffer, tuple(value for value, _ in rows), lanes)
-        if memo not in self.transposed:
-            self.transposed[memo] = self._transpose(buffer.dtype, [value for value, _ in rows], lanes)
-        value = self.transposed[memo][place - start]
+        values = tuple(value for value, _ in rows)
+        memo, name = self.emitter.scope.loads, ("transposed", values, lanes)
+        if name not in memo:
+            memo[name] = self._transpose(buffer.dtype, list(values), lanes)
+        value = memo[name][place - start]
         return value if width == lanes else self.resize(buffer.dtype, value, lanes, width)
 
     def _transpose(self, dtype: str, rows: list[str], lanes: int) -> list[str]:

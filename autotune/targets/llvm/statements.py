@@ -201,7 +201,6 @@ class FunctionEmitter:
             name = emitter.name()
             names.append(name)
             cells[buffer][key][start] = (name, width)
-        self.registers.transposed.clear()
         scope = emitter.push_scope()
         self.addresses.runtime[stmt.var] = (counter, scope.depth)
         self.statement(stmt.body)
@@ -272,7 +271,6 @@ class FunctionEmitter:
             emitter.branch(labels[2])
         emitter.start_block(labels[2])
         registers.cells = {}
-        registers.transposed.clear()
         (label_a, cells_a), (label_b, cells_b) = ends
         for buffer in (*cells_a, *(buffer for buffer in cells_b if buffer not in cells_a)):
             rows_a, rows_b = cells_a.get(buffer, {}), cells_b.get(buffer, {})
