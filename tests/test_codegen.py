@@ -13,7 +13,7 @@ from autotune.lowering.pipeline import lower
 from autotune.schedules.schedule import Schedule, create_schedule
 from autotune.targets.callable import Kernel
 from autotune.targets.facts import ARM_NEON, TARGETS, X86_AVX2, X86_AVX512, Target
-from autotune.targets.host import supports
+from autotune.targets.host import native_target, supports
 from autotune.targets.llvm.build import assembly, build, build_from_json, target_to_json
 from autotune.targets.llvm.generate import generate
 from autotune.targets.llvm.inspect import branches, innermost_loops, spills
@@ -181,6 +181,14 @@ def test_the_smallest_number_divided_by_minus_one_wraps() -> None:
     for schedule in (create_schedule(y), create_schedule(y).vectorize("y", "i")):
         if supports(X86_AVX2):
             assert set(Kernel(build(schedule, X86_AVX2))(**inputs)) == {-(2**31)}
+
+
+def test_a_load_under_a_mask_is_not_reused_under_a_wider_one() -> None:
+    q = placeholder((4,), "int32", "q")
+    first = compute((2,), lambda i: q[i] * 3, name="first")
+    y = compute((4,), lambda i: first[i % 2] + q[i], name="y")
+    schedule = create_schedule(y).vectorize("first", "i").vectorize("y", "i")
+    assert compare(schedule, native_target()) == ""
 
 
 def test_building_from_json_gives_the_same_code() -> None:

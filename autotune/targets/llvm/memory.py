@@ -85,7 +85,8 @@ class Memory:
             return self._from_memory(self._gather(pointer, buffer.dtype, width, guarded), buffer.dtype, width), width
         lanes = self.addresses.lanes
         width = lanes.width if lanes is not None and place.lane_step else 1
-        conditions = tuple(self.masks) if guarded else ()
+        active = lanes.mask if lanes is not None and width > 1 else None
+        conditions = (active, *(self.masks if guarded else ()))
         pointer = self.addresses.pointer(buffer, node.indices, place)
         key = ("load", id(buffer), pointer, place.lane_step, width, conditions)
         memo = self.emitter.scope.loads
