@@ -8,6 +8,7 @@ in program order.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Union
 
 Lines = list[Union[str, "Lines"]]
@@ -104,11 +105,13 @@ class Emitter:
         return "\n".join(out)
 
 
+@cache
 def vector_type(dtype: str, width: int) -> str:
     """LLVM's type of ``width`` elements, 1 meaning a scalar."""
     return f"<{width} x {TYPES[dtype]}>" if width > 1 else TYPES[dtype]
 
 
+@cache
 def mangled(dtype: str, width: int) -> str:
     """The type's part of an overloaded intrinsic's name."""
     base = {"float": "f32", "double": "f64"}.get(TYPES[dtype], TYPES[dtype])
