@@ -292,6 +292,17 @@ def test_refusals_name_what_exists(output: Tensor, apply: Apply, message: str) -
         apply(create_schedule(output))
 
 
+def test_no_stage_is_computed_inside_vectors() -> None:
+    split = create_schedule(chain()).split("b", "j", [2]).unroll("b", "j.1")
+    with pytest.raises(ScheduleError, match=r"'b': axis 'j.1' is unrolled; compute 'a' at an axis outside it: i, j.0"):
+        split.compute_at("a", "b", "j.1")
+    with pytest.raises(ScheduleError, match=r"'b': axis 'j.0' is vectorized; compute 'a' at an axis outside it: i$"):
+        split.vectorize("b", "j.0").compute_at("a", "b", "j.1")
+    inside = create_schedule(chain()).split("b", "j", [2]).compute_at("a", "b", "j.1").unroll("b", "j.1")
+    with pytest.raises(ScheduleError, match=r"'b': axis 'j.1' holds the computation of 'a'"):
+        inside.vectorize("b", "j.0")
+
+
 def test_a_stage_that_others_read_stays_where_they_find_it() -> None:
     x = placeholder((8,), "float32", "x")
     a = compute((8,), lambda i: x[i] + 1, name="a")

@@ -36,7 +36,8 @@ class Vectorize(Step):
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
         check_plain(stage, self.axis)
-        check_no_attached(state, stage, self.axis)
+        for loop in stage.loops[stage.loops.index(self.axis) :]:
+            check_no_attached(state, stage, loop)
         _refuse_reduction(stage, self.axis, "vectorized")
         other = [loop for loop in stage.loops if stage.kind(loop) == "vectorize"]
         if other:

@@ -10,6 +10,9 @@ from autotune.schedules.state import State, check_attachments, reads
 from autotune.tensor_expr.expr import Expr, Read, Reduce, rewrite, substitute
 
 
+_DONE = {"vectorize": "vectorized", "unroll": "unrolled"}
+
+
 @primitive("compute_at")
 @dataclass(frozen=True, slots=True)
 class ComputeAt(Step):
@@ -38,10 +41,12 @@ class ComputeAt(Step):
             raise ScheduleError(
                 f"stage {stage.name!r} is the output: nothing reads it, so it cannot be computed at {self.axis!r}"
             )
-        if consumer.kind(self.axis) in ("vectorize", "unroll"):
+        around = consumer.loops[: position + 1]
+        if consumer.kind(self.axis) == "unroll" or any(consumer.kind(loop) == "vectorize" for loop in around):
+            fixed = next(loop for loop in around if consumer.kind(loop) in ("vectorize", "unroll"))
             raise ScheduleError(
-                f"stage {consumer.name!r}: axis {self.axis!r} is {consumer.kind(self.axis)}d; "
-                f"compute {stage.name!r} at an axis outside it: {', '.join(consumer.loops[:position]) or 'none'}"
+                f"stage {consumer.name!r}: axis {fixed!r} is {_DONE[consumer.kind(fixed)]}; compute {stage.name!r} at an "
+                f"axis outside it: {', '.join(consumer.loops[: consumer.loops.index(fixed)]) or 'none'}"
             )
         if any(stage.kind(loop) == "parallel" for loop in stage.loops):
             raise ScheduleError(f"stage {stage.name!r} has a parallel axis and must stay at the root")
