@@ -9,7 +9,6 @@ from autotune.schedules.primitives.step import Step, primitive
 from autotune.schedules.state import State, check_attachments, reads
 from autotune.tensor_expr.expr import Expr, Read, Reduce, rewrite, substitute
 
-
 _DONE = {"vectorize": "vectorized", "unroll": "unrolled"}
 
 
@@ -44,9 +43,10 @@ class ComputeAt(Step):
         around = consumer.loops[: position + 1]
         if consumer.kind(self.axis) == "unroll" or any(consumer.kind(loop) == "vectorize" for loop in around):
             fixed = next(loop for loop in around if consumer.kind(loop) in ("vectorize", "unroll"))
+            outside = ", ".join(consumer.loops[: consumer.loops.index(fixed)])
             raise ScheduleError(
-                f"stage {consumer.name!r}: axis {fixed!r} is {_DONE[consumer.kind(fixed)]}; compute {stage.name!r} at an "
-                f"axis outside it: {', '.join(consumer.loops[: consumer.loops.index(fixed)]) or 'none'}"
+                f"stage {consumer.name!r}: axis {fixed!r} is {_DONE[consumer.kind(fixed)]}; "
+                f"compute {stage.name!r} at an axis outside it: {outside or 'none'}"
             )
         if any(stage.kind(loop) == "parallel" for loop in stage.loops):
             raise ScheduleError(f"stage {stage.name!r} has a parallel axis and must stay at the root")
