@@ -166,6 +166,20 @@ def test_head_to_head(measurer: LocalMeasurer, right: KernelObject) -> None:
     assert measurer.measure(right).status == "ok"
 
 
+def test_head_to_head_with_workspaces_of_all_sizes(measurer: LocalMeasurer) -> None:
+    """Each kernel writes the last byte of its own workspace; no other size may be taken for the workspace's."""
+
+    def filling(size: int) -> KernelObject:
+        before = f"""%wsp = getelementptr ptr, ptr %arguments, i64 3
+  %workspace = load ptr, ptr %wsp
+  %end = getelementptr i8, ptr %workspace, i64 {size - 1}
+  store volatile i8 7, ptr %end"""
+        return build(loop(RIGHT, before=before), size)
+
+    results = measurer.compare([filling(size) for size in (1 << 20, 1 << 10, 1 << 22, 64)], 3)
+    assert [(r.status, r.message) for r in results] == [("ok", "")] * 4
+
+
 def test_candidates_queue_and_are_told_apart(measurer: LocalMeasurer, right: KernelObject) -> None:
     kernels = [right, build(NOTHING), build(SEGFAULT), right, build(FOREVER), right]
     for ident, kernel in enumerate(kernels):

@@ -56,7 +56,7 @@ class Bench:
         """Check and time one kernel; returns the report that ``result_from_reply`` reads."""
         parts: dict[str, float] = {}
         began = time.perf_counter()
-        run = self._prepared(kernel)
+        run = self._prepared([kernel])[0]
         began = _lap(parts, "load", began)
         seconds, report = self._checked(run)
         began = _lap(parts, "check", began)
@@ -69,7 +69,7 @@ class Bench:
 
     def compare(self, kernels: Sequence[KernelObject], rounds: int) -> list[dict[str, Any]]:
         """Reports of kernels timed in interleaved rounds, forwards and backwards in turn; one sample each a round."""
-        runs = [self._prepared(kernel) for kernel in kernels]
+        runs = self._prepared(kernels)
         checks = [self._checked(run) for run in runs]
         right = [index for index, (_, report) in enumerate(checks) if report["status"] == "ok"]
         numbers = {index: self._number(self._clock.sample(runs[index], 1)) for index in right}
@@ -88,11 +88,15 @@ class Bench:
             for index, (_, report) in enumerate(checks)
         ]
 
-    def _prepared(self, kernel: KernelObject) -> Run:
-        workspace = self._workspace.reserve(kernel.workspace_bytes)
-        inputs = [self._input(index, item) for index, item in enumerate(kernel.parameters[:-1])]
-        pointers = [address_of(array) for array in inputs]
-        return Run(kernel, [*pointers, address_of(self._result), workspace if kernel.workspace_bytes else 0], inputs)
+    def _prepared(self, kernels: Sequence[KernelObject]) -> list[Run]:
+        """The kernels, ready to run in turns: they share one workspace, as large as the most demanding needs it."""
+        workspace = self._workspace.reserve(max(kernel.workspace_bytes for kernel in kernels))
+        runs = []
+        for kernel in kernels:
+            inputs = [self._input(index, item) for index, item in enumerate(kernel.parameters[:-1])]
+            pointers = [*map(address_of, inputs), address_of(self._result), workspace if kernel.workspace_bytes else 0]
+            runs.append(Run(kernel, pointers, inputs))
+        return runs
 
     def _input(self, index: int, parameter: Parameter) -> np.ndarray:
         """An input as the kernel reads it: in memory of its own, packed where it is a constant."""
