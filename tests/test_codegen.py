@@ -194,6 +194,7 @@ def test_a_load_under_a_mask_is_not_reused_under_a_wider_one() -> None:
 def test_building_from_json_gives_the_same_code() -> None:
     schedule = SCHEDULES["conv2d"]
     request = {
-        "definition": to_json(schedule.output), "schedule": schedule.to_json(), "target": target_to_json(X86_AVX512), "threads": 1,
+        "definition": to_json(schedule.output), "schedule": schedule.to_json(), "knobs": {},
+        "target": target_to_json(X86_AVX512), "threads": 1,
     }  # fmt: skip
     assert build_from_json(request).code == build(schedule, X86_AVX512).code

@@ -52,9 +52,10 @@ def test_proposals_are_legal_new_and_repeatable(space: SearchSpace, name: str) -
         strategy = make_strategy(name, space, LearnedModel(), seed=3)
         keys = []
         for _ in range(4):
-            population = strategy.propose(16)
-            measured = space.evaluate(population)
+            measured = strategy.propose(16)
+            population = measured.population
             assert measured.legal.all()
+            assert np.array_equal(measured.features, space.evaluate(population).features)
             keys += [population.key(row) for row in range(len(population))]
             strategy.observe(measured, np.exp2(measured.features[:, 0] - 40))
         return keys
@@ -84,7 +85,7 @@ def test_evolution_finds_what_random_search_does_not() -> None:
         strategy = make_strategy(name, space, LearnedModel(seed), seed)
         found = np.inf
         for _ in range(12):
-            measured = space.evaluate(strategy.propose(8))
+            measured = strategy.propose(8)
             seconds = landscape(measured.features)
             found = min(found, float(seconds.min()))
             strategy.observe(measured, seconds)

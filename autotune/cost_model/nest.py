@@ -98,7 +98,7 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
     lanes = target.lanes(dtypes.itemsize(anchor.tensor.dtype))
 
     def column(value: Any) -> Column:
-        return np.broadcast_to(np.asarray(value, np.float64), (count,))
+        return value if isinstance(value, np.ndarray) else np.full(count, value, np.float64)
 
     extents = [column(bounds.stages[stage].extents[loop]) for stage, loop in chain]
     iterations: list[Column] = []

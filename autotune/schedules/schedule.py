@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from autotune.errors import ScheduleError, UsageError
@@ -41,8 +42,8 @@ class Schedule:
 
     def replay(self, values: Mapping[str, Number]) -> State:
         """The state after all steps with the knobs at ``values``: numbers, or one column of numbers per knob."""
-        state = State.initial(self.output)
-        for step in self.steps:
+        count, state = _without_knobs(self.output, self.steps)
+        for step in self.steps[count:]:
             state = step.resolve(values).apply(state)
         return state
 
@@ -108,6 +109,17 @@ def _distinct(steps: tuple[Step, ...]) -> tuple[Knob, ...]:
         if not knob.choices or found.setdefault(knob.name, knob) != knob:
             raise ScheduleError(f"knob {knob.name!r} must have the same choices, at least one, wherever it is used")
     return tuple(found.values())
+
+
+@lru_cache(maxsize=1024)
+def _without_knobs(output: Tensor, steps: tuple[Step, ...]) -> tuple[int, State]:
+    """How many steps come before the first knob, and the state after them, which is the same for every replay."""
+    state = State.initial(output)
+    for count, step in enumerate(steps):
+        if step.knobs():
+            return count, state
+        state = step.apply(state)
+    return len(steps), state
 
 
 def _show(value: Any) -> str:

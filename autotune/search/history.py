@@ -33,7 +33,7 @@ class History:
 def load_history(database: Database, task: TuningTask, space: SearchSpace) -> History:
     """What earlier runs measured of the task."""
     records = database.records(task.key, phase="trial")
-    population, known = space.empty(), []
+    population, known = space.empty().population, []
     for record in records:
         found = space.find(record.sketch, record.knobs)
         if found is not None:

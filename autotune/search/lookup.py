@@ -65,7 +65,7 @@ def _analytic(workload: Workload, target: Target, threads: int) -> list[Schedule
     """The analytic model's first choice that can be lowered, or none."""
     try:
         space = SearchSpace(workload.output, target, threads)
-        chosen = make_strategy("evolutionary", space, AnalyticModel(), seed=0).propose(CHOICES)
+        chosen = make_strategy("evolutionary", space, AnalyticModel(), seed=0).propose(CHOICES).population
     except AutotuneError:
         return []
     for row in range(len(chosen)):

@@ -49,6 +49,22 @@ class Evaluated:
     features: np.ndarray
     legal: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.population)
+
+    def take(self, rows: np.ndarray | Sequence[int]) -> Evaluated:
+        """Some of the candidates."""
+        rows = np.asarray(rows, np.int64)
+        return Evaluated(self.population.take(rows), self.features[rows], self.legal[rows])
+
+    def join(self, other: Evaluated) -> Evaluated:
+        """Both populations."""
+        return Evaluated(
+            self.population.join(other.population),
+            np.concatenate([self.features, other.features]),
+            np.concatenate([self.legal, other.legal]),
+        )
+
 
 class SearchSpace:
     """All sketches of an operator on a target, and the NumPy evaluation of populations over them."""
@@ -118,6 +134,7 @@ class SearchSpace:
             genes[0, position] = places[0]
         return Population(np.array([number]), genes)
 
-    def empty(self) -> Population:
+    def empty(self) -> Evaluated:
         """No candidates."""
-        return Population(np.zeros(0, np.int64), np.zeros((0, self.width), np.int64))
+        nothing = Population(np.zeros(0, np.int64), np.zeros((0, self.width), np.int64))
+        return Evaluated(nothing, np.zeros((0, len(SCHEMA)), np.float32), np.zeros(0, bool))

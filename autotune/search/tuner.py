@@ -24,7 +24,7 @@ from autotune.search.events import Listener, Progress, TuneResult
 from autotune.search.final import Winner, race_finalists
 from autotune.search.history import load_history, run_record, trial_record
 from autotune.search.options import TuneOptions
-from autotune.search.space import Population, SearchSpace
+from autotune.search.space import Evaluated, SearchSpace
 from autotune.search.strategies import make_strategy
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench, open_workbench
@@ -36,12 +36,12 @@ class _Batch:
     """Proposed candidates and what became of each, by row."""
 
     number: int
-    population: Population
+    candidates: Evaluated
     records: dict[int, Record] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
-        return len(self.records) == len(self.population)
+        return len(self.records) == len(self.candidates)
 
 
 class _Stopwatch:
@@ -111,7 +111,7 @@ class Tuner:
             while len(in_flight) < 2 and self._wanted(in_flight) > 0:
                 in_flight.append(self._propose(bench, self._wanted(in_flight)))
                 self._watch.lap("propose")
-                if not len(in_flight[-1].population):
+                if not len(in_flight[-1].candidates):
                     in_flight.pop()
                     self._exhausted = True
             if not in_flight:
@@ -127,7 +127,7 @@ class Tuner:
     def _wanted(self, in_flight: list[_Batch]) -> int:
         if self._exhausted:
             return 0
-        pending = sum(len(batch.population) for batch in in_flight if batch.number >= 0)
+        pending = sum(len(batch.candidates) for batch in in_flight if batch.number >= 0)
         done = sum(len(batch.records) for batch in in_flight)
         return min(self.options.batch, self.options.trials - len(self.records) - (pending - done))
 
@@ -137,9 +137,10 @@ class Tuner:
     def _propose(self, bench: Workbench, count: int) -> _Batch:
         batch = _Batch(self._next_batch, self.strategy.propose(count))
         self._next_batch += 1
-        for row in range(len(batch.population)):
-            schedule = self.space.schedule(batch.population, row)
-            bench.builders.submit((batch.number, row), bench.request(schedule))
+        population = batch.candidates.population
+        for row in range(len(population)):
+            sketch = self.space.sketches[int(population.sketch[row])].schedule
+            bench.builders.submit((batch.number, row), bench.request(sketch, self.space.knobs(population, row)))
         return batch
 
     def _advance(self, bench: Workbench, in_flight: list[_Batch]) -> None:
@@ -162,8 +163,8 @@ class Tuner:
         assert isinstance(built.ident, tuple)
         number, row = built.ident
         batch = batches[number]
-        sketch = self.space.sketches[int(batch.population.sketch[row])].schedule.text
-        knobs = self.space.knobs(batch.population, row)
+        sketch = self.space.sketches[int(batch.candidates.population.sketch[row])].schedule.text
+        knobs = self.space.knobs(batch.candidates.population, row)
         record = trial_record(self.run_id, number, row, sketch, knobs, self.options.seed, built, result)
         self.database.add(record, self.task.key)
         batch.records[row] = record
@@ -172,8 +173,8 @@ class Tuner:
         self._tell("on_trial", record, self.progress())
 
     def _observe(self, batch: _Batch) -> None:
-        records = [batch.records[row] for row in range(len(batch.population))]
-        self.strategy.observe(self.space.evaluate(batch.population), _seconds(records))
+        records = [batch.records[row] for row in range(len(batch.candidates))]
+        self.strategy.observe(batch.candidates, _seconds(records))
 
     # -- before and after --------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,17 +36,17 @@ class Workbench:
     overlap: bool
     definition: dict[str, Any]
 
-    def request(self, schedule: Schedule) -> dict[str, Any]:
-        """What a builder needs for a candidate."""
+    def request(self, schedule: Schedule, knobs: Mapping[str, int]) -> dict[str, Any]:
+        """What a builder needs for a candidate: a sketch and its knobs' values."""
         return {
-            "definition": self.definition, "schedule": schedule.to_json(),
+            "definition": self.definition, "schedule": schedule.to_json(), "knobs": dict(knobs),
             "target": target_to_json(self.task.target), "threads": self.task.threads,
         }  # fmt: skip
 
     def build(self, schedules: list[Schedule]) -> list[KernelObject | None]:
-        """Build some schedules and wait for them; None for those that fail."""
+        """Build some schedules whose knobs are set and wait for them; None for those that fail."""
         for number, schedule in enumerate(schedules):
-            self.builders.submit(("again", number), self.request(schedule))
+            self.builders.submit(("again", number), self.request(schedule, {}))
         kernels: list[KernelObject | None] = [None] * len(schedules)
         while self.builders.pending:
             for built in self.builders.poll():

@@ -17,7 +17,7 @@ from autotune.search.strategies.strategy import strategy, unseen
 class EvolutionaryStrategy:
     """Keeps a pool of random candidates and all measured ones; each batch evolves from the best of both."""
 
-    POOL = 24576
+    POOL = 16384
     PARENTS = 96
     CHILDREN = 512
     GENERATIONS = 2
@@ -31,18 +31,17 @@ class EvolutionaryStrategy:
         self.looks: set[tuple[int, bytes]] = set()  # sketch and features of what was proposed or measured
         self.pool: Evaluated | None = None
         self.measured = space.empty()
-        self.features = np.zeros((0, 0), np.float32)
         self.log_seconds = np.zeros(0)
 
-    def propose(self, count: int) -> Population:
+    def propose(self, count: int) -> Evaluated:
         pool = self._pool()
         scores = self.model.predict(pool.features)
         order = np.argsort(scores, kind="stable")
         random_count = round(self.RANDOM_SHARE * count)
         chosen = self._fresh(self._evolve(pool, order, scores), count - random_count, alike=False)
-        best = _rows(pool, order[: 8 * self.PARENTS])
+        best = pool.take(order[: 8 * self.PARENTS])
         chosen = chosen.join(self._fresh(best, count - random_count - len(chosen), alike=False))
-        anything = _rows(pool, self.generator.permutation(len(order)))
+        anything = pool.take(self.generator.permutation(len(order)))
         chosen = chosen.join(self._fresh(anything, count - len(chosen), alike=True))
         if len(chosen) < count:  # the pool is used up: look for more
             self.pool = None
@@ -54,26 +53,23 @@ class EvolutionaryStrategy:
         self.looks.update(
             (int(s), f.tobytes()) for s, f in zip(measured.population.sketch, measured.features, strict=True)
         )
-        self.measured = self.measured.join(measured.population)
-        self.features = (
-            measured.features if not len(self.features) else np.concatenate([self.features, measured.features])
-        )
+        self.measured = self.measured.join(measured)
         log_seconds = np.log2(np.where(np.isfinite(seconds), seconds, np.nan))
         self.log_seconds = np.concatenate([self.log_seconds, log_seconds])
         known = np.isfinite(self.log_seconds)
         if known.any():
             # What failed counts as eight times slower than the slowest, so that its like is avoided.
             worst = self.log_seconds[known].max() + 3.0
-            self.model.update(self.features, np.where(known, self.log_seconds, worst))
+            self.model.update(self.measured.features, np.where(known, self.log_seconds, worst))
 
     def _pool(self) -> Evaluated:
         if self.pool is None:
             drawn = self.space.evaluate(self.space.sample(self.generator, self.POOL))
             rows = np.flatnonzero(drawn.legal)
-            self.pool = _rows(drawn, rows[unseen(drawn.population.take(rows), set())])
+            self.pool = drawn.take(rows[unseen(drawn.population.take(rows), set())])
         return self.pool
 
-    def _fresh(self, candidates: Evaluated, count: int, alike: bool) -> Population:
+    def _fresh(self, candidates: Evaluated, count: int, alike: bool) -> Evaluated:
         """The first ``count`` candidates not proposed before; unless ``alike``, none that the model cannot tell from
         one that was: knobs often differ without making a difference."""
         rows: list[int] = []
@@ -84,8 +80,8 @@ class EvolutionaryStrategy:
             if alike or look not in self.looks:
                 self.looks.add(look)
                 rows.append(row)
-        fresh = candidates.population.take(rows)
-        self.seen.update(fresh.key(row) for row in range(len(fresh)))
+        fresh = candidates.take(rows)
+        self.seen.update(fresh.population.key(row) for row in range(len(fresh)))
         return fresh
 
     def _evolve(self, pool: Evaluated, order: np.ndarray, scores: np.ndarray) -> Evaluated:
@@ -94,11 +90,11 @@ class EvolutionaryStrategy:
         alive = np.argsort(known, kind="stable")[: self.PARENTS // 2]
         alive = alive[np.isfinite(known[alive])]
         best = order[: self.PARENTS - len(alive)]
-        kept = _rows(pool, best)
+        kept = pool.take(best)
         ranks = scores[best]
         if len(alive):
-            own = Evaluated(self.measured.take(alive), self.features[alive], np.ones(len(alive), bool))
-            kept, ranks = _join(own, kept), np.concatenate([self.model.predict(own.features), ranks])
+            own = self.measured.take(alive)
+            kept, ranks = own.join(kept), np.concatenate([self.model.predict(own.features), ranks])
         kept, ranks = self._few_sketches(kept, ranks)
         for _ in range(self.GENERATIONS):
             front = np.argsort(ranks, kind="stable")[: 4 * self.PARENTS]
@@ -106,9 +102,9 @@ class EvolutionaryStrategy:
             if not len(front):
                 break
             children = self.space.evaluate(self._children(kept.population.take(front)))
-            children = _rows(children, np.flatnonzero(children.legal))
-            kept, ranks = _join(kept, children), np.concatenate([ranks, self.model.predict(children.features)])
-        return _rows(kept, np.argsort(ranks, kind="stable"))
+            children = children.take(np.flatnonzero(children.legal))
+            kept, ranks = kept.join(children), np.concatenate([ranks, self.model.predict(children.features)])
+        return kept.take(np.argsort(ranks, kind="stable"))
 
     def _few_sketches(self, kept: Evaluated, ranks: np.ndarray) -> tuple[Evaluated, np.ndarray]:
         """Only candidates of the best few sketches: evaluation costs per sketch, not per candidate."""
@@ -116,7 +112,7 @@ class EvolutionaryStrategy:
         sketch = kept.population.sketch[order]
         leading = list(dict.fromkeys(sketch.tolist()))[: self.SKETCHES]
         rows = order[np.isin(sketch, leading)]
-        return _rows(kept, rows), ranks[rows]
+        return kept.take(rows), ranks[rows]
 
     def _children(self, parents: Population) -> Population:
         """Each child is a parent with some knobs moved, or mixed with another parent of its sketch."""
@@ -140,13 +136,3 @@ class EvolutionaryStrategy:
         same = np.array([self.space.names[a] == self.space.names[b] for a, b in zip(sketch, target, strict=True)], bool)
         sketch = np.where(jump & same, target, sketch)
         return Population(sketch, np.minimum(genes, self.space.sizes[sketch] - 1))
-
-
-def _rows(evaluated: Evaluated, rows: np.ndarray) -> Evaluated:
-    return Evaluated(evaluated.population.take(rows), evaluated.features[rows], evaluated.legal[rows])
-
-
-def _join(a: Evaluated, b: Evaluated) -> Evaluated:
-    return Evaluated(
-        a.population.join(b.population), np.concatenate([a.features, b.features]), np.concatenate([a.legal, b.legal])
-    )

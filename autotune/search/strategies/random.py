@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from autotune.cost_model.model import CostModel
-from autotune.search.space import Evaluated, Key, Population, SearchSpace
+from autotune.search.space import Evaluated, Key, SearchSpace
 from autotune.search.strategies.strategy import strategy, unseen
 
 
@@ -20,13 +20,13 @@ class RandomStrategy:
         self.generator = np.random.default_rng(seed)
         self.seen: set[Key] = set()
 
-    def propose(self, count: int) -> Population:
+    def propose(self, count: int) -> Evaluated:
         chosen = self.space.empty()
         for _ in range(self.ATTEMPTS):
             drawn = self.space.evaluate(self.space.sample(self.generator, max(256, 16 * count)))
-            legal = drawn.population.take(np.flatnonzero(drawn.legal))
-            fresh = legal.take(unseen(legal, self.seen)[: count - len(chosen)])
-            self.seen.update(fresh.key(row) for row in range(len(fresh)))
+            legal = drawn.take(np.flatnonzero(drawn.legal))
+            fresh = legal.take(unseen(legal.population, self.seen)[: count - len(chosen)])
+            self.seen.update(fresh.population.key(row) for row in range(len(fresh)))
             chosen = chosen.join(fresh)
             if len(chosen) >= count:
                 break

@@ -15,7 +15,7 @@ from autotune.search.space import Evaluated, Key, Population, SearchSpace
 class Strategy(Protocol):
     """Proposes candidates and hears what became of them."""
 
-    def propose(self, count: int) -> Population:
+    def propose(self, count: int) -> Evaluated:
         """At most ``count`` legal candidates never proposed before; fewer only where there are no more to be found."""
 
     def observe(self, measured: Evaluated, seconds: np.ndarray) -> None:

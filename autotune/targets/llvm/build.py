@@ -76,7 +76,7 @@ def target_from_json(data: Mapping[str, Any]) -> Target:
 
 
 def build_from_json(request: Mapping[str, Any]) -> KernelObject:
-    """Build what ``{definition, schedule, target, threads}`` describe; the entry point of builder processes."""
+    """Build what ``{definition, schedule, knobs, target, threads}`` describe; the entry point of builder processes."""
     output = from_json(request["definition"])
-    schedule = Schedule.from_json(output, request["schedule"])
+    schedule = Schedule.from_json(output, request["schedule"]).with_knobs(request["knobs"])
     return build(schedule, target_from_json(request["target"]), int(request["threads"]))
