@@ -1,5 +1,4 @@
 """Generated code: right on every target that runs here, without branches or spills in inner loops."""
-# ruff: noqa: E501  (tables of messages and texts stay one line an entry)
 
 from __future__ import annotations
 

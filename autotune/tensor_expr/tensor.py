@@ -39,7 +39,8 @@ class Tensor:
         for dim, index in enumerate(exprs):
             if dtypes.is_float(index.dtype) or index.dtype == "bool":
                 raise UsageError(f"index {dim} of tensor {self.name!r} is {index.dtype}; indices are integers")
-        return Read(self.dtype, self, tuple(cast(index, dtypes.INDEX) for index in exprs))
+        found = (cast(index, dtypes.INDEX) for index in exprs)
+        return Read(self.dtype, self, tuple(_inside(*pair) for pair in zip(found, self.shape, strict=True)))
 
     @property
     def is_placeholder(self) -> bool:
@@ -61,8 +62,31 @@ class Tensor:
         return f"{kind} {self.name}: {self.dtype}{list(self.shape)}"
 
 
+def _inside(index: Expr, size: int) -> Expr:
+    """The index, clamped to ``[0, size)`` where it depends on data or is otherwise not known to stay there.
+
+    Linear indices stay as they are: ``compute`` refuses those that leave the tensor, and a select may guard them.
+    """
+    form = affine(index)
+    if all(isinstance(atom, Axis) for atom, _ in form.terms.values()):
+        return index
+    axes = {node: (0, node.extent - 1) for node in walk([index]) if isinstance(node, Axis)}
+    low, high = Ranges(axes).interval(form)
+    if low >= 0 and high < size:
+        return index
+    return binary("max", binary("min", index, size - 1), 0)
+
+
+def _check_name(kind: str, name: str) -> str:
+    if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError(f"{kind} is named {name!r}; names are identifiers, or identifiers joined by dots")
+    return name
+
+
 def _check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
     total = 1
+    if not len(tuple(shape)):
+        raise UsageError(f"{name!r} has no dimensions; give a single value the shape (1,)")
     for size in shape:
         if isinstance(size, bool) or not hasattr(size, "__index__"):
             raise UsageError(f"shape of {name!r} has {size!r}; sizes are positive integers")
@@ -76,12 +100,12 @@ def _check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
 
 def placeholder(shape: Sequence[int], dtype: str = "float32", name: str = "input", constant: bool = False) -> Tensor:
     """An array that the caller hands in. ``constant``: its values are known ahead of time and may be packed once."""
-    return Tensor(name, _check_shape(name, shape), dtypes.check(dtype), constant=constant)
+    return Tensor(_check_name("a placeholder", name), _check_shape(name, shape), dtypes.check(dtype), constant=constant)
 
 
 def reduce_axis(extent: int, name: str = "k") -> Axis:
     """An axis for ``sum``, ``max`` or ``min`` to run over ``[0, extent)``."""
-    (size,) = _check_shape(name, (extent,))
+    (size,) = _check_shape(_check_name("a reduction axis", name), (extent,))
     return Axis(dtypes.INDEX, name, size, reduce=True)
 
 
@@ -90,7 +114,7 @@ def compute(shape: Sequence[int], fn: Callable[..., ExprLike], name: str = "comp
 
     Raises ``UsageError`` for a reduction that is not the outermost node, or a reduction axis used outside its reducer.
     """
-    sizes = _check_shape(name, shape)
+    sizes = _check_shape(_check_name("a compute", name), shape)
     given = inspect.signature(fn).parameters.values()
     parameters = [p for p in given if p.kind != p.VAR_POSITIONAL and p.default is p.empty]
     if len(parameters) == len(sizes):

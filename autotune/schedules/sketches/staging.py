@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autotune.schedules.sketches.draft import Draft, axes_of, tile_factor
 from autotune.schedules.state import Stage, reads
+from autotune.tensor_expr.expr import Read
 
 
 def stage_operands(draft: Draft) -> list[Draft]:
@@ -11,8 +12,8 @@ def stage_operands(draft: Draft) -> list[Draft]:
     if draft.anchor is None:
         return [draft]
     drafts = [draft]
-    for read in reads(draft.anchor_stage.tensor):
-        drafts = [following for current in drafts for following in _stage(current, read.tensor.name)]
+    for name in dict.fromkeys(read.tensor.name for read in reads(draft.anchor_stage.tensor)):
+        drafts = [following for current in drafts for following in _stage(current, name)]
     return drafts
 
 
@@ -29,7 +30,7 @@ def _stage(draft: Draft, name: str) -> list[Draft]:
             return [root]
         inner = simple_loops(draft.step("compute_at", name, draft.out, place), name, parallel=False)
         return [root, inner.named(f"{name} per block")]
-    if place is None:
+    if place is None or len(_reads_of(draft, name)) > 1:  # several regions of one tensor share no packed copy
         return [draft.named(f"{name} in place")]
     copied = draft.step("cache_read", name, draft.anchor)
     copy = f"{name}.{draft.anchor}"
@@ -37,11 +38,14 @@ def _stage(draft: Draft, name: str) -> list[Draft]:
     return [draft.named(f"{name} in place"), _pack_copy(copied, copy).named(f"{name} copied per block")]
 
 
+def _reads_of(draft: Draft, name: str) -> list[Read]:
+    return [read for read in reads(draft.anchor_stage.tensor) if read.tensor.name == name]
+
+
 def _block_loop(draft: Draft, name: str) -> str | None:
     """The innermost block loop that the operand depends on."""
     stage = draft.anchor_stage
-    read = next(read for read in reads(stage.tensor) if read.tensor.name == name)
-    used = axes_of(stage, read)
+    used = {axis for read in _reads_of(draft, name) for axis in axes_of(stage, read)}
     own = dict(
         zip(
             (a.name for a in draft.state.stages[draft.out].tensor.axes),
@@ -56,7 +60,7 @@ def _block_loop(draft: Draft, name: str) -> str | None:
 def _pack_copy(draft: Draft, copy: str) -> Draft:
     """Lay a copy out as register tiles read it: one panel per tile where it runs along the vector axis."""
     stage = draft.anchor_stage
-    read = next(read for read in reads(stage.tensor) if read.tensor.name == copy)
+    (read,) = _reads_of(draft, copy)
     rank = len(read.indices)
     along = [dim for dim in range(rank) if draft.vector is not None and axes_of(stage, read, dim) == {draft.vector}]
     if not along or draft.vector is None:
