@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +171,55 @@ def test_ctrl_c_keeps_what_finished_and_still_names_a_winner(database: Database)
     result = tune(database, Interrupt(), trials=40)
     assert result.interrupted and result.schedule is not None
     assert database.count(task().key, phase="trial") == result.trials == 5
+
+
+def worker_pids() -> list[int]:
+    """The measuring workers that this process has started."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == os.getpid() and b"autotune.measure.worker" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc")
+def test_a_worker_that_dies_in_the_final_costs_no_winner(database: Database) -> None:
+    class Kill(Listener):
+        def on_final(self, progress: Progress) -> None:
+            threading.Thread(target=self._kill, daemon=True).start()
+
+        def _kill(self) -> None:
+            time.sleep(3)  # the finalists are built, and race
+            for pid in worker_pids():
+                os.kill(pid, signal.SIGKILL)
+
+    result = tune(database, Kill(), rounds=100_000)
+    assert result.schedule is not None and result.verified
+    finals = database.records(task().key, phase="final")
+    assert sum(record.status == "ok" for record in finals) >= 2, [r.status for r in finals]
+
+
+def test_ctrl_c_in_the_final_leaves_the_best_trial(database: Database) -> None:
+    class Interrupt(Listener):
+        def on_final(self, progress: Progress) -> None:
+            raise KeyboardInterrupt
+
+    result = tune(database, Interrupt())
+    assert result.interrupted and not result.confirmed and result.verified
+    best = min(r.seconds or 1.0 for r in database.records(task().key, phase="trial") if r.status == "ok")
+    assert result.seconds == best
+
+
+def test_building_and_measuring_take_turns_on_one_core(database: Database) -> None:
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        result = tune(database, trials=10)
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert result.trials == 10 and result.verified
 
 
 def test_a_listener_can_stop_the_search(database: Database) -> None:

@@ -51,6 +51,7 @@ def tune_summary(result: TuneResult, database: str, total: int, budget: float | 
     rows = {"target": f"{task.target.name} on {task.device.name}, {plural(task.threads, 'thread')}"}
     if result.seconds is not None:
         rows["best"] = speed(result.seconds, task.workload.flops, result.peak_fraction)
+        rows["best"] += "" if result.confirmed else " in its trial: no final confirmed it"
         rows["verified"] = f"yes, max error {result.max_error:.1e} of the largest value" if result.verified else "no"
     rows["trials"] = (
         f"{result.trials}: {result.trials - result.new_trials} resumed, {result.new_trials} new, {result.failed} failed"

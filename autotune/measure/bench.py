@@ -63,7 +63,7 @@ class Bench:
         if report["status"] == "ok":
             before = self._clock.peak()
             samples = self._samples(run, seconds, best_seconds)
-            report |= self._verdict(samples, statistics.mean((before, self._clock.peak())))
+            report |= self._verdict(samples, max(before, self._clock.peak()))
             _lap(parts, "time", began)
         return report | {"parts": parts}
 
@@ -84,7 +84,7 @@ class Bench:
             if time.perf_counter() > end:
                 break
         return [
-            report | (self._verdict(samples[index], statistics.median(peaks)) if index in samples else {})
+            report | (self._verdict(samples[index], max(peaks)) if index in samples else {})
             for index, (_, report) in enumerate(checks)
         ]
 
@@ -222,11 +222,11 @@ class Clock:
         return shortest
 
     def peak(self, samples: int = _PROBE_SAMPLES) -> float:
-        """FLOP/s that this core reaches now; the best reading ever is kept in ``best_peak``."""
+        """FLOP/s that this core reaches now: the best of a few readings; the best ever is kept in ``best_peak``."""
         seconds = [self.sample(self._probe, 1) for _ in range(samples)]
         flops = self._probe_flops * self._iterations.value
         self.best_peak = max(self.best_peak, flops / min(seconds))
-        return flops / statistics.median(seconds)
+        return flops / min(seconds)
 
 
 class GuardedBuffer:

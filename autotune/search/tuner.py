@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from autotune.measure.process import wait_any
 from autotune.measure.results import MeasureResult
 from autotune.schedules.schedule import Schedule
 from autotune.search.events import Listener, Progress, TuneResult
-from autotune.search.final import Winner, race_finalists
+from autotune.search.final import Winner, best_trial, race_finalists
 from autotune.search.history import load_history, run_record, trial_record
 from autotune.search.options import TuneOptions
 from autotune.search.space import Evaluated, SearchSpace
@@ -75,6 +76,7 @@ class Tuner:
         self.run_id = uuid.uuid4().hex
         self.records: list[Record] = []
         self.new_trials = 0
+        self._built: deque[BuildResult] = deque()  # to be measured
         self._builds: dict[Any, BuildResult] = {}  # being measured
         self._next_batch = 0
         self._exhausted = False
@@ -95,9 +97,13 @@ class Tuner:
             if self._builds:
                 bench.measurer.close()
             winner = None
-            if not interrupted or self._best_seconds() is not None:
-                self._tell("on_final", self.progress())
-                winner = self._final(bench)
+            try:
+                if self._best_seconds() is not None:
+                    self._tell("on_final", self.progress())
+                    winner = self._final(bench)
+            except KeyboardInterrupt:
+                interrupted = True
+        winner = winner or best_trial(self.task, self.records)
         self._watch.lap("final")
         result = self._result(winner, interrupted)
         self._tell("on_finish", result)
@@ -108,7 +114,8 @@ class Tuner:
     def _search(self, bench: Workbench) -> None:
         in_flight: list[_Batch] = []
         while True:
-            while len(in_flight) < 2 and self._wanted(in_flight) > 0:
+            # Where builders share the measuring core, nothing is built while something is measured.
+            while len(in_flight) < 2 and self._wanted(in_flight) > 0 and (bench.overlap or not self._builds):
                 in_flight.append(self._propose(bench, self._wanted(in_flight)))
                 self._watch.lap("propose")
                 if not len(in_flight[-1].candidates):
@@ -153,8 +160,12 @@ class Tuner:
             if built.kernel is None:
                 self._finish(batches, built, None)
             else:
-                self._builds[built.ident] = built
-                bench.measurer.submit(built.ident, built.kernel, self._best_seconds() or math.inf)
+                self._built.append(built)
+        while self._built and (bench.overlap or not bench.builders.pending):
+            built = self._built.popleft()
+            assert built.kernel is not None
+            self._builds[built.ident] = built
+            bench.measurer.submit(built.ident, built.kernel, self._best_seconds() or math.inf)
         for ident, result in bench.measurer.poll():
             self._finish(batches, self._builds.pop(ident), result)
         self._watch.lap("record")
@@ -215,9 +226,8 @@ class Tuner:
         return TuneResult(
             self.task, schedule, winner.seconds if winner else None, winner.peak_fraction if winner else None,
             winner.verified if winner else False, winner.max_error if winner else None, len(self.records),
-            self.new_trials,
-            sum(r.status != "ok" for r in self.records), time.monotonic() - self._began, interrupted, failures,
-            dict(self._watch.spent),
+            self.new_trials, sum(r.status != "ok" for r in self.records), time.monotonic() - self._began, interrupted,
+            failures, dict(self._watch.spent), winner is None or winner.confirmed,
         )  # fmt: skip
 
     def _tell(self, event: str, *arguments: Any) -> None:

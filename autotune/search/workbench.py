@@ -13,7 +13,7 @@ from autotune.measure.builders import BuilderPool
 from autotune.measure.cores import plan_cores
 from autotune.measure.local import LocalMeasurer
 from autotune.measure.process import wait_any
-from autotune.measure.results import Measurer, MeasureTask, write_arrays
+from autotune.measure.results import Measurer, MeasureResult, MeasureTask, write_arrays
 from autotune.schedules.schedule import Schedule
 from autotune.search.options import TuneOptions
 from autotune.search.task import TuningTask
@@ -28,7 +28,7 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-10}  # of max |error| / max |referen
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """Where candidates of one task are built and measured."""
+    """Where candidates of one task are built and measured; without ``overlap``, in turns."""
 
     task: TuningTask
     builders: BuilderPool
@@ -42,6 +42,13 @@ class Workbench:
             "definition": self.definition, "schedule": schedule.to_json(), "knobs": dict(knobs),
             "target": target_to_json(self.task.target), "threads": self.task.threads,
         }  # fmt: skip
+
+    def measure(self, kernel: KernelObject) -> MeasureResult:
+        """Measure one kernel alone and wait for its result."""
+        self.measurer.submit("alone", kernel)
+        while not (results := self.measurer.poll()):
+            wait_any([self.measurer])
+        return results[0][1]
 
     def build(self, schedules: list[Schedule]) -> list[KernelObject | None]:
         """Build some schedules whose knobs are set and wait for them; None for those that fail."""

@@ -10,7 +10,7 @@ from typing import Any
 from autotune.errors import UsageError
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import affine
-from autotune.tensor_expr.expr import Axis, Expr, ExprLike, Read, Reduce, Select, as_expr, binary, cast, walk
+from autotune.tensor_expr.expr import Axis, Expr, ExprLike, Read, Reduce, Select, Var, as_expr, binary, cast, walk
 from autotune.tensor_expr.ranges import Ranges
 
 MAX_ELEMENTS = 2**40
@@ -70,7 +70,7 @@ def _inside(index: Expr, size: int) -> Expr:
     form = affine(index)
     if all(isinstance(atom, Axis) for atom, _ in form.terms.values()):
         return index
-    axes = {node: (0, node.extent - 1) for node in walk([index]) if isinstance(node, Axis)}
+    axes: dict[Var, tuple[int, int]] = {node: (0, node.extent - 1) for node in walk([index]) if isinstance(node, Axis)}
     low, high = Ranges(axes).interval(form)
     if low >= 0 and high < size:
         return index
