@@ -218,9 +218,38 @@ def show(rows: list[dict[str, Any]]) -> None:
             f"{row['error']['autotune']:.1e}", others,
         )  # fmt: skip
     mean = float(np.exp(np.mean([np.log(row["ratio_median"]) for row in rows])))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
     console.print(f"geometric mean of the ratios: {mean:.2f}; peak probe {rows[-1]['peak_gflops']:.0f} GFLOP/s")
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """A picture of every contender's speed as a fraction of the peak that was probed beside it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = list(dict.fromkeys(name for row in rows for name in row["seconds"]))
+    figure, axes = pyplot.subplots(figsize=(9, 0.9 + 0.24 * sum(len(row["seconds"]) + 1 for row in rows)))
+    position, ticks = 0.0, []
+    for row in rows:
+        own = row["seconds"]["autotune"]["median"]
+        for name in row["seconds"]:
+            fraction = row["peak_fraction"] * own / row["seconds"][name]["median"]
+            axes.barh(position, fraction, color=f"C{names.index(name)}")
+            axes.text(fraction + 0.005, position, f"{name} {fraction:.0%}", va="center", fontsize=8)
+            position += 1
+        ticks.append((position - 1 - (len(row["seconds"]) - 1) / 2, row["workload"]))
+        position += 1
+    axes.set_yticks([place for place, _ in ticks], [label for _, label in ticks])
+    axes.set_xlim(0, 1.15)
+    axes.set_xlabel(f"fraction of the interleaved FMA peak probe ({rows[-1]['peak_gflops']:.0f} GFLOP/s)")
+    axes.invert_yaxis()
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path)
 
 
 @click.command()
@@ -230,11 +259,16 @@ def show(rows: list[dict[str, Any]]) -> None:
 @click.option("--rounds", default=25)
 @click.option("--threads", default=1)
 @click.option("--db", type=click.Path(path_type=Path), default=Path("benchmarks.db"))
+@click.option("--plot", "picture", type=click.Path(path_type=Path), help="also draw a picture (SVG or PNG)")
 @click.option("--json", "as_json", is_flag=True, help="one JSON array on stdout instead of the table")
-def main(name: str, only: str, trials: int, rounds: int, threads: int, db: Path, as_json: bool) -> None:
+def main(
+    name: str, only: str, trials: int, rounds: int, threads: int, db: Path, picture: Path | None, as_json: bool
+) -> None:
     """Tune and compare a set of workloads."""
     clock = Clock(host_instruments(native_target().vector_bytes))
     rows = [compare(label, make(), trials, rounds, threads, db, clock) for label, make in SETS[name] if only in label]
+    if picture is not None:
+        plot(rows, picture)
     if as_json:
         json.dump(rows, sys.stdout, indent=1)
     else:
