@@ -10,7 +10,7 @@ import math
 import resource
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ _PROBE_SECONDS = 1e-4
 _PROBE_SAMPLES = 3
 _DOUBT_SAMPLES = 100
 _UNDISTURBED_ATTEMPTS = 4
+_RESTLESS, _MORE_ROUNDS = 1.1, 3
 _WHO = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
 
 
@@ -63,28 +64,35 @@ class Bench:
         if report["status"] == "ok":
             before = self._clock.peak()
             samples = self._samples(run, seconds, best_seconds)
-            report |= self._verdict(samples, max(before, self._clock.peak()))
+            report |= self._verdict(samples, statistics.mean((before, self._clock.peak())))
             _lap(parts, "time", began)
         return report | {"parts": parts}
 
     def compare(self, kernels: Sequence[KernelObject], rounds: int) -> list[dict[str, Any]]:
-        """Reports of kernels timed in interleaved rounds, forwards and backwards in turn; one sample each a round."""
+        """Reports of kernels timed in interleaved rounds, forwards and backwards in turn; one sample each a round.
+
+        Each sample has a probe of the peak right beside it, since the clock may jump between rounds. Where the machine
+        is restless there are more rounds.
+        """
         runs = self._prepared(kernels)
         checks = [self._checked(run) for run in runs]
         right = [index for index, (_, report) in enumerate(checks) if report["status"] == "ok"]
         numbers = {index: self._number(self._clock.sample(runs[index], 1)) for index in right}
         samples: dict[int, list[float]] = {index: [] for index in right}
-        peaks = []
+        peaks: dict[int, list[float]] = {index: [] for index in right}
         end = time.perf_counter() + self._options["timeout_seconds"] / 2 * len(kernels)
-        for turn in range(rounds):
-            peaks.append(self._clock.peak())
+        turn = 0
+        while right and (turn < rounds or (turn < _MORE_ROUNDS * rounds and _restless(samples.values()))):
             for index in right if turn % 2 == 0 else reversed(right):
                 self._clock.sample(runs[index], 1)  # what ran before has left its own data in the caches
+                peaks[index].append(self._clock.peak())
                 samples[index].append(self._clock.sample(runs[index], numbers[index]))
+            turn += 1
             if time.perf_counter() > end:
                 break
         return [
-            report | (self._verdict(samples[index], max(peaks)) if index in samples else {})
+            report
+            | (self._verdict(samples[index], _peak_beside(samples[index], peaks[index])) if index in samples else {})
             for index, (_, report) in enumerate(checks)
         ]
 
@@ -255,6 +263,17 @@ class GuardedBuffer:
     def damaged(self) -> bool:
         """Whether something wrote beyond the buffer."""
         return not all((guard == _GUARD_BYTE).all() for guard in self._guards)
+
+
+def _restless(samples: Iterable[Sequence[float]]) -> bool:
+    """Whether even the steadiest kernel's median lies well above its shortest time."""
+    return min(statistics.median(times) / min(times) for times in samples) > _RESTLESS
+
+
+def _peak_beside(samples: Sequence[float], peaks: Sequence[float]) -> float:
+    """The peak that the median time is to be compared with: what the peak did in each sample's time, by the median."""
+    done = statistics.median(seconds * peak for seconds, peak in zip(samples, peaks, strict=True))
+    return done / statistics.median(samples)
 
 
 def _preemptions() -> int:
