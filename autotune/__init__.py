@@ -7,9 +7,11 @@ by hand (``create_schedule``) or search for its best schedule (``tune``), and ge
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing's own would cost the import of typing, during which Ctrl-C is not caught
 if TYPE_CHECKING:
+    from typing import Any
+
     from autotune.api import assemble as assemble
     from autotune.api import build as build
     from autotune.api import compile_object as compile_object

@@ -6,15 +6,18 @@ library's operators with its parameters as keywords.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 from typing import TypeAlias
 
 from autotune.errors import UsageError, unknown
 from autotune.schedules.schedule import Schedule
 from autotune.search.events import Listener, TuneResult
-from autotune.search.limits import check_memory, check_threads
+from autotune.search.limits import check_count, check_memory, check_threads
 from autotune.search.lookup import Found, find_schedule
 from autotune.search.options import TuneOptions
 from autotune.search.strategies import strategies
@@ -29,7 +32,7 @@ from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.serialize import canonical_text
 from autotune.tensor_expr.tensor import Tensor
 from autotune.tensor_expr.workload import Workload
-from autotune.tuning_logs import Database, default_path
+from autotune.tuning_logs import Database
 
 What: TypeAlias = "Workload | Tensor | str"
 Where: TypeAlias = "Database | str | PathLike[str] | None"
@@ -69,8 +72,9 @@ def build(
 
     Raises ``TargetError`` for a target that this machine cannot run; ``compile_object`` builds for any.
     """
-    chosen = get_target(target) if isinstance(target, str) else target
+    chosen = _target(target)
     require_host(chosen)
+    threads = check_threads(threads)
     return Kernel(compile_object(operator, chosen, threads=threads, database=database, schedule=schedule, **params))
 
 
@@ -79,7 +83,8 @@ def compile_object(
     schedule: Schedule | None = None, **params: int | str | bool,
 ) -> KernelObject:  # fmt: skip
     """Object code and how to call it, for any target; the schedule is chosen as by ``build``."""
-    chosen = get_target(target) if isinstance(target, str) else target
+    chosen = _target(target)
+    threads = check_count("threads", threads)
     return generator.build(_choose(operator, chosen, threads, database, schedule, params), chosen, threads)
 
 
@@ -88,7 +93,8 @@ def assemble(
     schedule: Schedule | None = None, **params: int | str | bool,
 ) -> str:  # fmt: skip
     """The kernel's assembly text, for any target; the schedule is chosen as by ``build``."""
-    chosen = get_target(target) if isinstance(target, str) else target
+    chosen = _target(target)
+    threads = check_count("threads", threads)
     return generator.assembly(_choose(operator, chosen, threads, database, schedule, params), chosen, threads)
 
 
@@ -97,8 +103,8 @@ def find(
     **params: int | str | bool,
 ) -> Found:  # fmt: skip
     """The schedule that ``build`` takes, and whether the database (``exact``) or the analytic model served it."""
-    chosen = get_target(target) if isinstance(target, str) else target
-    _check_count(threads)
+    chosen = _target(target)
+    threads = check_count("threads", threads)
     work = workload(operator, **params)
     with open_for_lookup(database) as opened:
         return find_schedule(work, chosen, threads, opened)
@@ -125,12 +131,28 @@ def tuning_task(
     operator: What, target: str | Target = "native", threads: int = 1, **params: int | str | bool
 ) -> TuningTask:
     """A task on this machine, once it is known that this machine can do it."""
-    chosen = get_target(target) if isinstance(target, str) else target
+    chosen = _target(target)
     require_host(chosen)
-    check_threads(threads)
+    threads = check_threads(threads)
     work = workload(operator, **params)
     check_memory(work)
     return TuningTask(work, chosen, host_device(), threads)
+
+
+def default_path() -> Path:
+    """The user's own database."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "autotune" / "tuning.db"
+    configured = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification says to ignore a relative path.
+    base = Path(configured) if os.path.isabs(configured) else Path.home() / ".local" / "share"
+    return base / "autotune" / "tuning.db"
+
+
+def _path(database: str | PathLike[str] | None) -> str | PathLike[str]:
+    if database is not None and not isinstance(database, (str, os.PathLike)):
+        raise UsageError(f"a database is a Database or a path, not {database!r}")
+    return default_path() if database is None else database
 
 
 @contextmanager
@@ -139,7 +161,7 @@ def open_database(database: Where) -> Iterator[Database]:
     if isinstance(database, Database):
         yield database
     else:
-        with Database.open(default_path() if database is None else database) as opened:
+        with Database.open(_path(database)) as opened:
             yield opened
 
 
@@ -151,7 +173,7 @@ def open_for_lookup(database: Where) -> Iterator[Database | None]:
     elif database is None and not default_path().exists():
         yield None
     else:
-        with Database.open(default_path() if database is None else database, readonly=True) as opened:
+        with Database.open(_path(database), readonly=True) as opened:
             yield opened
 
 
@@ -160,7 +182,8 @@ def _choose(
     params: dict[str, int | str | bool],
 ) -> Schedule:  # fmt: skip
     given = operator if isinstance(operator, Schedule) else schedule
-    _check_count(threads)
+    if given is not None and not isinstance(given, Schedule):
+        raise UsageError(f"schedule is {given!r}; it must be a Schedule")
     if given is None:
         assert not isinstance(operator, Schedule)
         return find(operator, target, threads=threads, database=database, **params).schedule
@@ -174,6 +197,9 @@ def _choose(
     return given
 
 
-def _check_count(threads: int) -> None:
-    if threads < 1:
-        raise UsageError(f"threads is {threads}; it must be at least 1")
+def _target(target: object) -> Target:
+    if isinstance(target, str):
+        return get_target(target)
+    if isinstance(target, Target):
+        return target
+    raise UsageError(f"a target is a Target or a target's name, not {target!r}")

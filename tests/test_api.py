@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import autotune
+from autotune.api import tuning_task
 from autotune.errors import TargetError, UsageError
 from autotune.search import limits
 from autotune.tensor_expr.operators import operators
@@ -38,7 +40,7 @@ def test_the_table_of_names_equals_the_imports_that_type_checkers_see() -> None:
     seen = {
         alias.asname or alias.name: statement.module
         for statement in guarded.body
-        if isinstance(statement, ast.ImportFrom)
+        if isinstance(statement, ast.ImportFrom) and statement.module != "typing"
         for alias in statement.names
     }
     assert seen == {**autotune._HOMES, "__version__": "autotune.version"}
@@ -111,11 +113,44 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
         autotune.build(autotune.matmul(m=4), m=8)
     with pytest.raises(UsageError, match="not 7"):
         autotune.tune(7)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="threads is 0; it must be at least 1"):
+    with pytest.raises(UsageError, match="threads is 0; it must be a whole number from 1 to"):
         autotune.build("matmul", threads=0)
     with pytest.raises(UsageError, match="unknown strategy 'luck'; known: evolutionary, random"):
         autotune.tune("matmul", strategy="luck", database=tmp_path / "none.db")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: autotune.tune("matmul", trials="3"), "trials is '3'; it must be a whole number from 1 to 10000000"),
+        (lambda: autotune.tune("matmul", trials=2.5), "trials is 2.5; it must be a whole number"),
+        (lambda: autotune.tune("matmul", trials=True), "trials is True; it must be a whole number"),
+        (lambda: autotune.tune("matmul", seed="x"), "seed is 'x'; it must be a whole number from 0"),
+        (lambda: autotune.tune("matmul", budget="60s"), "budget is '60s'; it must be a positive number of seconds"),
+        (lambda: autotune.tune("matmul", threads="2"), "threads is '2'; it must be a whole number .* the cores that"),
+        (lambda: autotune.build("matmul", threads=1.5), r"threads is 1\.5; it must be a whole number"),
+        (lambda: autotune.build("matmul", threads=10**23), f"threads is {10**23}; .* the cores that"),
+        (lambda: autotune.find("matmul", threads=10**23), f"threads is {10**23}; .* from 1 to 4096"),
+        (
+            lambda: autotune.assemble("matmul", threads=5000),
+            "threads is 5000; it must be a whole number from 1 to 4096",
+        ),
+        (lambda: autotune.build("matmul", None), "a target is a Target or a target's name, not None"),
+        (lambda: autotune.tune("matmul", target=3), "a target is a Target or a target's name, not 3"),
+        (lambda: autotune.build("matmul", schedule="split"), "schedule is 'split'; it must be a Schedule"),
+        (lambda: autotune.find("matmul", database=7), "a database is a Database or a path, not 7"),
+    ],
+)
+def test_wrong_types_are_refused(call: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        call()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    options = autotune.TuneOptions(trials=np.int64(3), budget=np.float32(2), seed=np.uint8(1))  # type: ignore[arg-type]
+    assert {type(options.trials), type(options.seed)} == {int} and type(options.budget) is float
+    assert type(tuning_task("matmul", threads=np.int64(1)).threads) is int  # type: ignore[arg-type]
 
 
 def test_a_target_that_this_machine_lacks_is_refused_before_anything_runs(

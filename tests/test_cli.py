@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,7 @@ from autotune.targets.host import native_target
 from autotune.tensor_expr.operators import get_operator
 from autotune.tuning_logs import Database
 
+ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("--in-channels", "16", "--out-channels", "16", "--height", "7", "--width", "5")
 WORKLOAD = get_operator("conv2d")(in_channels=16, out_channels=16, height=7, width=5)
 JSON_KEYS = {
@@ -168,13 +171,16 @@ def home(path: Path) -> dict[str, str]:
         ("conv2d --height 1000000000", "'x' would have 3584000000000 elements; at most 1099511627776 are allowed"),
         ("matmul --m 99999999999", "m is 99999999999; it must be a whole number from 1 to 2147483647"),
         ("conv2d --dtype float8", "conv2d takes dtype float32, float64, int32, got 'float8'"),
-        ("conv2d --trials 0", "trials is 0; it must be from 1 to 10000000"),
+        ("conv2d --trials 0", "trials is 0; it must be a whole number from 1 to 10000000"),
         ("conv2d --budget soon", "'soon' is no time span above zero, such as 90, 60s, 2m or 1h"),
         ("conv2d --budget 0", "'0' is no time span above zero, such as 90, 60s, 2m or 1h"),
-        ("conv2d --threads 0", "0 is not in the range x>=1."),
+        ("conv2d --threads 0", "threads is 0; it must be a whole number from 1 to "),
+        ("best conv2d --threads 0", "threads is 0; it must be a whole number from 1 to 4096"),
+        (f"best conv2d --threads {10**23}", f"threads is {10**23}; it must be a whole number from 1 to 4096"),
+        ("explain conv2d --threads 1000000", "threads is 1000000; it must be a whole number from 1 to 4096"),
         ("conv2d --threads 100000", "the cores that this process may use"),
-        ("conv2d --seed -1", "seed is -1; it must be from 0 to 9223372036854775807"),
-        ("conv2d --seed 9223372036854775808", "it must be from 0 to 9223372036854775807"),
+        ("conv2d --seed -1", "seed is -1; it must be a whole number from 0 to 9223372036854775807"),
+        ("conv2d --seed 9223372036854775808", "it must be a whole number from 0 to 9223372036854775807"),
         ("conv2d --height tall", "'tall' is not a valid integer."),
         ("conv2d --frobnicate", "No such option '--frobnicate'"),
     ],
@@ -270,11 +276,11 @@ def test_a_read_only_database(tuned: tuple[Path, subprocess.CompletedProcess[str
 # -- ends that nobody planned --------------------------------------------------------------------------------------
 
 
-def start(path: Path) -> subprocess.Popen[str]:
+def start(path: Path, **options: Any) -> subprocess.Popen[str]:
     """A long search with a few trials in the database already."""
     process = subprocess.Popen(
         command("conv2d", *SMALL, "--trials", "5000", "--db", path), text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while finished(path) < 4:
@@ -337,6 +343,126 @@ def zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
         return True
+
+
+def test_sigterm_keeps_everything_and_leaves_no_files(tmp_path: Path) -> None:
+    path, temporary = tmp_path / "tuning.db", tmp_path / "temporary"
+    temporary.mkdir()
+    process = start(path, env={**os.environ, "TMPDIR": str(temporary)})
+    assert list(temporary.iterdir())
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143 and "Traceback" not in errors
+    kept = finished(path)
+    assert kept >= 4 and f"Interrupted: {kept} finished trials of 5000 kept; the same command resumes." in errors
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("seconds", [0.03, 0.06, 0.1, 0.15, 0.3])
+def test_ctrl_c_while_the_command_is_imported(seconds: float) -> None:
+    code = "print(flush=True); from autotune.cli import main; main(['best', 'conv2d', '--db', 'none.db'])"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    if process.returncode == 1:
+        assert errors.startswith("Error: ")  # it was through already
+    else:
+        # Python ends by the signal itself where Ctrl-C hit code that it evaluates, as named tuples do.
+        assert process.returncode in (130, -signal.SIGINT)
+        assert errors.strip().startswith("Interrupted: ") and errors.count("\n") <= 2
+
+
+def test_what_the_entry_imports() -> None:
+    code = "import sys; before = {*sys.modules}; import autotune.cli; print(sorted({*sys.modules} - before))"
+    output = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=ROOT).stdout
+    new = set(ast.literal_eval(output))
+    assert new <= {"autotune", "autotune.cli", "autotune.cli.start", "__future__", "importlib", "warnings"} | {
+        name for name in new if name.startswith("importlib") or name.startswith("_")
+    }
+
+
+@pytest.mark.parametrize("closed", [(1,), (0, 1, 2)])
+def test_closed_streams(tmp_path: Path, closed: tuple[int, ...]) -> None:
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    path = tmp_path / "tuning.db"
+    words = command("conv2d", *SMALL, "--trials", "1", "--db", path, "--quiet")
+    ended = subprocess.run(words, stderr=subprocess.PIPE, text=True, preexec_fn=close, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert finished(path) == 1
+
+
+@pytest.mark.parametrize("environment", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+def test_names_of_files_need_not_be_text(tmp_path: Path, environment: dict[str, str]) -> None:
+    for name in (b"b\xff.db", "bé.db".encode()):
+        path = os.path.join(os.fsencode(tmp_path), name)
+        words = [*map(os.fsencode, command("conv2d", *SMALL, "--trials", "1", "--quiet")), b"--db", path]
+        ended = subprocess.run(words, capture_output=True, env={**os.environ, **environment}, timeout=120)
+        assert ended.returncode == 0, ended.stderr
+        with contextlib.closing(sqlite3.connect(os.fsdecode(path))) as database:
+            (stored,) = database.execute("SELECT command FROM runs").fetchone()
+        assert stored.endswith(os.fsencode(name).decode(errors="replace"))
+        words = [*map(os.fsencode, command("best", "conv2d", *SMALL)), b"--db", path]
+        ended = subprocess.run(words, capture_output=True, env={**os.environ, **environment}, timeout=120)
+        assert ended.returncode == 0, ended.stderr
+
+
+def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+
+    def run_there(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        script = f'cd "{folder}"; rmdir "{folder}"; exec "$@"'
+        words = ["sh", "-c", script, "sh", *command(*arguments)]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=120, env=env)
+        folder.mkdir()
+        return ended
+
+    path = tmp_path / "tuning.db"
+    ended = run_there("conv2d", *SMALL, "--trials", "1", "--db", path, "--quiet")
+    assert ended.returncode == 0, ended.stderr
+    ended = run_there("best", "conv2d", *SMALL, "--db", "tuning.db")
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: the working directory no longer exists; change to another one first\n"
+
+
+def test_a_full_disk_for_temporary_files(small_disk: Path, tmp_path: Path) -> None:
+    ended = run(
+        "conv2d", "--trials", "1", "--db", tmp_path / "tuning.db", env={**os.environ, "TMPDIR": str(small_disk)}
+    )
+    assert ended.returncode == 1 and ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith(f"Error: {small_disk}/autotune-") and "disk full" in ended.stderr
+
+
+@pytest.mark.parametrize("sketch", ["7", "{", '{"version":1,"steps":[["split",{"stage":"none","axis":"i"}]]}', "[]"])
+def test_a_damaged_schedule(
+    sketch: str,
+    tuned: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "damaged.db"
+    with contextlib.closing(sqlite3.connect(tuned[0])) as database, contextlib.closing(sqlite3.connect(path)) as copy:
+        database.backup(copy)
+        copy.execute("UPDATE sketches SET text = ?", [sketch])
+        copy.commit()
+    for word in ("best", "explain"):
+        code, sentence = refused(capsys, word, "conv2d", *SMALL, "--db", path)
+        assert code == 1 and sentence.startswith(f"{path} is damaged: the schedule of trial ")
+    with contextlib.closing(sqlite3.connect(path)) as copy:
+        copy.execute("UPDATE tasks SET toolchain = 'autotune 99'")
+        copy.commit()
+    code, sentence = refused(capsys, "best", "conv2d", *SMALL, "--db", path)
+    assert code == 1 and sentence.startswith(f"{path} is of another release, autotune 99, or damaged: ")
+    with pytest.raises(SystemExit, match="0"):
+        main(["explain", "conv2d", *SMALL, "--db", str(path), "--show", "schedule"])
+    assert "the analytic model's choice" in capsys.readouterr().out
 
 
 def test_a_broken_pipe_is_quiet() -> None:

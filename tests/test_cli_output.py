@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from autotune.cli import main
 from autotune.cli.operators import command_line
 from autotune.cli.options import Duration
 from autotune.cli.progress import ProgressBar, seconds_left
-from autotune.cli.report import duration, tune_summary
+from autotune.cli.report import duration, one_object, tune_summary
 from autotune.search.events import Progress, TuneResult
 from autotune.search.task import TuningTask
 from autotune.targets.host import host_device, native_target
@@ -109,6 +110,11 @@ def test_progress_shows_how_the_search_goes(terminal: bool, monkeypatch: pytest.
     for part in ("30/90", speed, "2.0/s, 3 failed", "left"):
         assert part in output.getvalue()
     assert ("\x1b" in output.getvalue()) is terminal
+
+
+def test_figures_that_are_not_finite_are_null() -> None:
+    data = {"a": math.inf, "b": [1.5, -math.inf], "c": {"d": math.nan}, "e": "inf", "f": True}
+    assert json.loads(one_object(data)) == {"a": None, "b": [1.5, None], "c": {"d": None}, "e": "inf", "f": True}
 
 
 def test_durations() -> None:

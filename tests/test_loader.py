@@ -184,6 +184,8 @@ def test_what_does_not_fit_is_refused_in_one_sentence(kernel: Kernel) -> None:
         (lambda: kernel(x.astype(np.float64), w), r"x: got an array of float64.*expected.*float32"),
         (lambda: kernel(x, w[:-1]), r"w: got an array of float32 and shape \(4095,\), expected.*\(4096,\)"),
         (lambda: kernel(np.zeros(2 * COUNT, np.float32)[::2], w), "x: got a non-contiguous array"),
+        (lambda: kernel(np.ma.masked_equal(x, 0), w), "x: got a masked array, whose mask a kernel does not know"),
+        (lambda: kernel(x, w, out=np.ma.masked_equal(x, 0)), "y: got a masked array, whose mask a kernel does not"),
         (lambda: kernel(x.astype(">f4"), w), "x: got an array of >f4"),
         (lambda: kernel([1.0], w), "x: got a list that NumPy cannot read"),
         (lambda: kernel(x), r"takes 2 inputs \(x, w\), got 1"),

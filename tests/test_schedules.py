@@ -251,7 +251,9 @@ REFUSED: list[tuple[Tensor, Apply, str]] = [
     (double(), lambda s: s.split("z", "i", [4]), r"no stage 'z'; the stages are: x, y"),
     (double(), lambda s: s.split("y", "k", [4]), r"'y': axis 'k' does not exist; its axes are: i, j"),
     (double(), lambda s: s.split("y", "i", [4]).split("y", "i", [2]), r"'i' was split or fused away; its axes are: i.0, i.1, j"),
-    (double(), lambda s: s.split("y", "i", [0]), r"'y', axis 'i': factor 0 must be a whole number of at least 1"),
+    (double(), lambda s: s.split("y", "i", [0]), r"'y', axis 'i': factor 0 must be a whole number from 1 to 2147483647"),
+    (double(), lambda s: s.split("y", "i", [10**30]), r"factor 1000000000000000000000000000000 must be a whole number"),
+    (double(), lambda s: s.tile("y", ["i"], [2**31]), r"factor 2147483648 must be a whole number from 1 to 2147483647"),
     (double(), lambda s: s.split("y", "i", []), r"'y', axis 'i': split takes a list of factors"),
     (double(), lambda s: s.split("y", "i", [2], ["j", "k"]), r"the name 'j' is taken; its axes are: i, j"),
     (double(), lambda s: s.split("x", "i", [2]), r"'x' is a placeholder: it has no loops"),
@@ -368,3 +370,8 @@ class TestKnobs:
 def test_version_of_another_release() -> None:
     with pytest.raises(UsageError, match="schedule version 9 is not known here; this release reads version 1"):
         Schedule.from_json(double(), {"version": 9, "steps": []})
+    with pytest.raises(UsageError, match="a schedule's JSON is an object with a version and steps, not 7"):
+        Schedule.from_json(double(), 7)  # type: ignore[arg-type]
+    for steps in (None, 7, [7], [["split"]], [["split", 7]], [[7, {}]]):
+        with pytest.raises(UsageError, match=r"a schedule's steps are a list of pairs \[name, \{argument: value\}\]"):
+            Schedule.from_json(double(), {"version": 1, "steps": steps})

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autotune.api import default_path
 from autotune.errors import UsageError
 from autotune.tuning_logs import (
     Database,
@@ -30,7 +31,6 @@ from autotune.tuning_logs import (
     TargetInfo,
     Task,
     Workload,
-    default_path,
 )
 from autotune.tuning_logs.schema import APPLICATION_ID, SCHEMA_VERSION
 
@@ -425,6 +425,13 @@ class TestOpening:
         run_sql(path, f"UPDATE records SET {column} = '{{'")
         with pytest.raises(DatabaseError, match="is damaged: trial 'a' makes no sense"):
             database.records(TASK)
+
+    def test_what_is_no_text_is_not_quoted(self, database: Database, path: Path) -> None:
+        database.add(make_record("a"), TASK)
+        run_sql(path, "UPDATE records SET knobs = CAST(x'7b22ff6c6f636b656422' AS TEXT)")
+        with pytest.raises(DatabaseError) as caught:
+            database.records(TASK)
+        assert str(caught.value) == f"{path} is damaged; it was left as it is"
 
     def test_closed(self, path: Path) -> None:
         database = Database.open(path)

@@ -1,5 +1,5 @@
 """The ``autotune`` command."""
 
-from autotune.cli.entry import main
+from autotune.cli.start import main
 
 __all__ = ["main"]

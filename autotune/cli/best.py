@@ -8,14 +8,16 @@ from typing import Any
 
 import click
 
+from autotune.api import default_path
 from autotune.cli.operators import Operators, command_line, operator_options
 from autotune.cli.options import database_option, json_option, target_option, threads_option
 from autotune.cli.report import one_object, plural, speed, table
 from autotune.errors import AutotuneError
+from autotune.search.limits import check_count
 from autotune.search.lookup import best_record, schedule_of
 from autotune.targets.host import get_target
 from autotune.tensor_expr.operators import Operator
-from autotune.tuning_logs import Database, default_path
+from autotune.tuning_logs import Database
 
 
 def best_command(operator: Operator) -> click.Command:
@@ -28,7 +30,7 @@ def best_command(operator: Operator) -> click.Command:
 def _best(
     operator: Operator, *, target: str, threads: int, database: Path | None, as_json: bool, **params: Any
 ) -> None:
-    path = (database or default_path()).absolute()
+    path, threads = (database or default_path()).absolute(), check_count("threads", threads)
     workload, chosen = operator(**params), get_target(target)
     with Database.open(path, readonly=True) as opened:
         found = best_record(workload, chosen, threads, opened)
@@ -41,7 +43,7 @@ def _best(
         trials = opened.count(task, phase="trial")
         failed = trials - opened.count(task, phase="trial", status="ok")
     assert record.seconds is not None
-    schedule = schedule_of(workload, record)
+    schedule = schedule_of(workload, record, task, path)
     peak = record.probe * 1e9 * threads if record.probe else None
     fraction = workload.flops / record.seconds / peak if peak else None
     if as_json:

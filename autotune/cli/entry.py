@@ -1,23 +1,29 @@
 """The entry: which commands there are, and one sentence and an exit code for all that can go wrong.
 
-Exit codes: 0 done; 2 a request that makes no sense; 1 a failure; 130 after Ctrl-C.
+Exit codes: 0 done; 2 a request that makes no sense; 1 a failure; 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import NoReturn
+from types import FrameType
 
 import click
 
 from autotune.cli.operators import Operators
-from autotune.cli.options import INTERRUPTED
+from autotune.cli.start import INTERRUPTED
 from autotune.errors import AutotuneError, UsageError
 from autotune.tensor_expr.operators import get_operator, operators
 from autotune.version import VERSION
+
+TERMINATED = 143  # 128 + SIGTERM
 
 # Modules with a ``command``, loaded when it is asked for: some import LLVM or XGBoost, which --help must not wait for.
 COMMANDS = {
@@ -61,8 +67,15 @@ def autotune() -> None:
     """Nothing of its own: the commands do the work."""
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. SIGTERM ends it as Ctrl-C does, with a code of its own."""
+    _prepare_streams()
+    with _termination() as terminated:
+        code = _run(arguments)
+    return TERMINATED if terminated and code == INTERRUPTED else code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = autotune.main(arguments, prog_name="autotune", standalone_mode=False)
         sys.stdout.flush()  # here, where a broken pipe is still caught
@@ -81,9 +94,48 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        code = _complain(f"{where}{error.strerror or error}", 1)
-    sys.exit(code if isinstance(code, int) else 0)
+        code = _complain(_cause(error), 1)
+    return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _termination() -> Iterator[list[int]]:
+    """SIGTERM raises KeyboardInterrupt and is noted in the list."""
+    noted: list[int] = []
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        raise KeyboardInterrupt
+
+    ours = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield noted
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _prepare_streams() -> None:
+    """Closed streams lead nowhere: else a database would get descriptor 1, and what is printed would land in it.
+
+    Names of files need not be text, but can always be printed.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (for as long as the process lives)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _cause(error: OSError) -> str:
+    if error.filename is None and isinstance(error, FileNotFoundError):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the working directory no longer exists; change to another one first"
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
 
 
 def _complain(sentence: str, code: int) -> int:

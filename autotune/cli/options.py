@@ -1,4 +1,4 @@
-"""Options that several commands have, and the exit code that they share."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -33,9 +32,7 @@ def target_option() -> click.Option:
 
 
 def threads_option() -> click.Option:
-    return click.Option(
-        ["--threads"], type=click.IntRange(min=1), default=1, show_default=True, help="threads that the kernel runs on"
-    )
+    return click.Option(["--threads"], type=int, default=1, show_default=True, help="threads that the kernel runs on")
 
 
 def database_option() -> click.Option:

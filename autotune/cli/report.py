@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,15 @@ def table(rows: Mapping[str, str]) -> str:
 
 def one_object(data: Mapping[str, Any]) -> str:
     """JSON on one line; figures that are not finite are null."""
-    return json.dumps(data, allow_nan=False)
+    return json.dumps(_finite(data), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def tune_json(result: TuneResult, database: str) -> dict[str, Any]:

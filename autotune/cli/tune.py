@@ -10,16 +10,16 @@ from typing import Any
 
 import click
 
-from autotune.api import DEFAULTS, tune
+from autotune.api import DEFAULTS, default_path, tune
 from autotune.cli.operators import operator_options
-from autotune.cli.options import INTERRUPTED, Duration, database_option, json_option, target_option, threads_option
+from autotune.cli.options import Duration, database_option, json_option, target_option, threads_option
 from autotune.cli.progress import ProgressBar
 from autotune.cli.report import one_object, plural, reasons, tune_json, tune_summary
+from autotune.cli.start import INTERRUPTED
 from autotune.errors import AutotuneError
 from autotune.search.events import TuneResult
 from autotune.search.strategies import strategies
 from autotune.tensor_expr.operators import Operator
-from autotune.tuning_logs import default_path
 
 
 def tune_command(operator: Operator) -> click.Command:

@@ -68,12 +68,17 @@ class Schedule:
 
     @staticmethod
     def from_json(output: Tensor, data: Mapping[str, Any]) -> Schedule:
-        """The schedule of ``to_json``; ``UsageError`` for a version that this release does not know."""
+        """The schedule of ``to_json``; ``UsageError`` for what is none, or of a version unknown to this release."""
+        if not isinstance(data, Mapping):
+            raise UsageError(f"a schedule's JSON is an object with a version and steps, not {data!r:.100}")
         if data.get("version") != VERSION:
             raise UsageError(
                 f"schedule version {data.get('version')!r} is not known here; this release reads version {VERSION}"
             )
-        return Schedule(output, tuple(make_step(name, **arguments) for name, arguments in data["steps"]))
+        steps = data.get("steps")
+        if not isinstance(steps, (list, tuple)) or not all(map(_is_step, steps)):
+            raise UsageError("a schedule's steps are a list of pairs [name, {argument: value}]")
+        return Schedule(output, tuple(make_step(name, **arguments) for name, arguments in steps))
 
     @property
     def text(self) -> str:
@@ -101,6 +106,11 @@ class Schedule:
             shown = ", ".join(f"{key}={_show(value)}" for key, value in arguments.items() if value not in ("", []))
             lines.append(f"{name}({shown})")
         return "\n".join(lines) or "(no steps: every stage at the root, loops in the order of its axes)"
+
+
+def _is_step(item: Any) -> bool:
+    pair = isinstance(item, (list, tuple)) and len(item) == 2
+    return pair and isinstance(item[0], str) and isinstance(item[1], Mapping)
 
 
 def _distinct(steps: tuple[Step, ...]) -> tuple[Knob, ...]:

@@ -50,10 +50,15 @@ def run_record(run_id: str, options: TuneOptions) -> Run:
         seed=options.seed,
         package_version=VERSION,
         llvm_version=TOOLCHAIN,
-        command=" ".join(sys.argv),
+        command=_text(" ".join(sys.argv)),
         options=asked,
         provenance={"python": platform.python_version(), "system": platform.platform()},
     )
+
+
+def _text(words: str) -> str:
+    """What the command line holds, as text: bytes that are none, as names of files may have, are replaced."""
+    return words.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def trial_record(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from math import prod
+from numbers import Integral
 from pathlib import Path
 
 from autotune.errors import UsageError
@@ -14,13 +15,25 @@ from autotune.tensor_expr.workload import Workload
 # Of the bytes of a workload's arrays: the inputs, the reference in float64 and what NumPy needs to compute it, and the
 # copies that the measuring worker makes.
 COPIES = 8
+MAX_THREADS = 4096  # of a kernel for any machine
 
 
-def check_threads(threads: int) -> None:
-    """Refuse a number of threads that this machine's cores cannot run at once."""
+def check_count(name: str, value: object, least: int = 1, most: int = MAX_THREADS) -> int:
+    """The value as a plain ``int``; refused unless it is a whole number within the bounds."""
+    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if number is None or not least <= number <= most:
+        shown = repr(value) if number is None else number
+        raise UsageError(f"{name} is {shown}; it must be a whole number from {least} to {most}")
+    return number
+
+
+def check_threads(threads: object) -> int:
+    """The number of threads; refused where this machine's cores cannot run them at once."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not 1 <= threads <= cores:
-        raise UsageError(f"threads is {threads}; it must be from 1 to {cores}, the cores that this process may use")
+    try:
+        return check_count("threads", threads, 1, cores)
+    except UsageError as error:
+        raise UsageError(f"{error}, the cores that this process may use") from None
 
 
 def check_memory(workload: Workload) -> None:

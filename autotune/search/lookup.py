@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from autotune.cost_model.model import AnalyticModel
 from autotune.errors import AutotuneError
 from autotune.lowering.pipeline import lower
 from autotune.schedules.schedule import Schedule
+from autotune.schedules.sketches import SPACE_VERSION
 from autotune.search.space import SearchSpace
 from autotune.search.strategies import make_strategy
+from autotune.search.task import toolchain
 from autotune.targets.facts import Target
 from autotune.targets.host import host_device, supports
 from autotune.tensor_expr.workload import Workload
-from autotune.tuning_logs import Database, Record, Task
+from autotune.tuning_logs import Database, DatabaseError, Record, Task
 
 CHOICES = 8  # of the analytic model, in case that the first ones cannot be lowered
+
+
+class UnknownScheduleError(DatabaseError):
+    """A stored schedule that this release cannot replay, and that another one wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +54,34 @@ def find_schedule(workload: Workload, target: Target, threads: int = 1, database
     stored = best_record(workload, target, threads, database) if database is not None else None
     if stored is not None:
         record, task = stored
+        assert database is not None
         try:
-            return Found(schedule_of(workload, record), "exact", record, task)
-        except AutotuneError:
-            pass  # written by a release whose steps this one does not know
+            return Found(schedule_of(workload, record, task, database.path), "exact", record, task)
+        except UnknownScheduleError:
+            pass
     for schedule in _analytic(workload, target, threads):
         return Found(schedule, "analytic")
     return Found(Schedule(workload.output), "default")
 
 
-def schedule_of(workload: Workload, record: Record) -> Schedule:
-    """The schedule that a record measured; ``UsageError`` where this release cannot replay it."""
-    return Schedule.from_json(workload.output, json.loads(record.sketch)).with_knobs(record.knobs)
+def schedule_of(workload: Workload, record: Record, task: Task, path: Path) -> Schedule:
+    """The schedule that a record of the database at ``path`` measured.
+
+    Raises ``DatabaseError`` where it cannot be replayed, of which ``UnknownScheduleError`` is one that another release
+    wrote, perhaps with steps that this one does not know.
+    """
+    try:
+        return Schedule.from_json(workload.output, json.loads(record.sketch)).with_knobs(record.knobs)
+    except (AutotuneError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        where = f"the schedule of trial {record.trial!r} cannot be replayed ({_one_line(error)})"
+        if (task.toolchain, task.space_version) == (toolchain(), str(SPACE_VERSION)):
+            raise DatabaseError(f"{path} is damaged: {where}") from error
+        raise UnknownScheduleError(f"{path} is of another release, {task.toolchain}, or damaged: {where}") from error
+
+
+def _one_line(error: Exception, width: int = 200) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 def _analytic(workload: Workload, target: Target, threads: int) -> list[Schedule]:

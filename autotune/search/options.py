@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from numbers import Real
 
 from autotune.errors import UsageError
 from autotune.measure.builders import BuildOptions
 from autotune.measure.results import MeasureOptions
+from autotune.search.limits import check_count
 
 MAX_TRIALS = 10_000_000
 MAX_SEED = 2**63 - 1  # what the database and the model's library take
@@ -31,9 +34,11 @@ class TuneOptions:
     build: BuildOptions = field(default_factory=BuildOptions)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.trials <= MAX_TRIALS:
-            raise UsageError(f"trials is {self.trials}; it must be from 1 to {MAX_TRIALS}")
-        if self.budget is not None and not self.budget > 0:
-            raise UsageError(f"budget is {self.budget} seconds; it must be positive")
-        if not 0 <= self.seed <= MAX_SEED:
-            raise UsageError(f"seed is {self.seed}; it must be from 0 to {MAX_SEED}")
+        bounds = {"trials": (1, MAX_TRIALS), "seed": (0, MAX_SEED)}
+        bounds |= dict.fromkeys(("batch", "finalists", "rounds"), (1, MAX_TRIALS))
+        for name, (least, most) in bounds.items():
+            object.__setattr__(self, name, check_count(name, getattr(self, name), least, most))
+        if self.budget is not None:
+            if not isinstance(self.budget, Real) or not 0 < self.budget < math.inf:
+                raise UsageError(f"budget is {self.budget!r}; it must be a positive number of seconds")
+            object.__setattr__(self, "budget", float(self.budget))

@@ -13,6 +13,11 @@ from autotune.tensor_expr.workload import Workload
 from autotune.version import VERSION
 
 
+def toolchain() -> str:
+    """What makes a kernel of a schedule here, as the database names it."""
+    return f"autotune {VERSION}, {TOOLCHAIN}"
+
+
 @dataclass(frozen=True, slots=True)
 class TuningTask:
     """A workload, the target that code is generated for, the device that runs it, and the number of threads."""
@@ -30,6 +35,6 @@ class TuningTask:
             target=tuning_logs.TargetInfo(self.target.name, self.target.text),
             device=tuning_logs.DeviceInfo(self.device.name, self.device.text, dict(self.device.facts)),
             threads=self.threads,
-            toolchain=f"autotune {VERSION}, {TOOLCHAIN}",
+            toolchain=toolchain(),
             space_version=SPACE_VERSION,
         )

@@ -79,6 +79,8 @@ class _Slot:
         return value
 
     def _converted(self, value: Any) -> np.ndarray:
+        if isinstance(value, np.ma.MaskedArray):
+            raise self._refusal("a masked array, whose mask a kernel does not know", " (numpy.ma.filled)")
         if isinstance(value, np.ndarray):
             return value.view(np.ndarray)
         try:

@@ -1,7 +1,7 @@
 """What was measured: records, and the database that keeps them."""
 
 from autotune.tuning_logs.database import Database
-from autotune.tuning_logs.opening import DatabaseError, default_path
+from autotune.tuning_logs.opening import DatabaseError
 from autotune.tuning_logs.records import DeviceInfo, Record, Run, TargetInfo, Task, Workload
 
 __all__ = [
@@ -13,5 +13,4 @@ __all__ = [
     "TargetInfo",
     "Task",
     "Workload",
-    "default_path",
 ]

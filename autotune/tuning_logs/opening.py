@@ -1,10 +1,9 @@
-"""Opening a database file: where it is, whose it is, and one sentence for everything that can be wrong with it."""
+"""Opening a database file: whose it is, and one sentence for everything that can be wrong with it."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ class DatabaseError(AutotuneError):
 
 # What SQLite says, and what that means for the user. By its text, since Python 3.10 does not pass the error code on.
 _CAUSES = (
+    ("Could not decode to UTF-8", "is damaged; it was left as it is"),  # the first: it quotes what it cannot decode
     ("not a database", "is not an SQLite database; it was left as it is"),
     ("malformed", "is damaged; it was left as it is"),
     ("locked", "is locked by another program"),
@@ -55,16 +55,6 @@ def transaction(db: sqlite_utils.Database) -> Iterator[None]:
     except BaseException:
         db.rollback()
         raise
-
-
-def default_path() -> Path:
-    """The user's own database. Reads the environment, so only the face calls it."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "autotune" / "tuning.db"
-    configured = os.environ.get("XDG_DATA_HOME", "")
-    # The XDG specification says to ignore a relative path.
-    base = Path(configured) if os.path.isabs(configured) else Path.home() / ".local" / "share"
-    return base / "autotune" / "tuning.db"
 
 
 def connect(path: Path, readonly: bool, busy_seconds: float) -> sqlite_utils.Database:

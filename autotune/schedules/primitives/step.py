@@ -16,6 +16,8 @@ import numpy as np
 from autotune.errors import ScheduleError, unknown
 from autotune.schedules.state import Number, Stage, State
 
+MAX_FACTOR = 2**31 - 1  # what the largest extent of an operator is
+
 
 @dataclass(frozen=True, slots=True)
 class Knob:
@@ -114,14 +116,14 @@ def make_step(name: str, *args: Any, **kwargs: Any) -> Step:
 
 
 def check_factors(stage: Stage, axis: str, factors: tuple[Factor, ...]) -> None:
-    """Refuse factors that are not whole numbers of at least 1."""
+    """Refuse factors that are not whole numbers from 1 to ``MAX_FACTOR``."""
     for factor in factors:
         whole = isinstance(factor, np.ndarray) or (
             isinstance(factor, (int, np.integer)) and not isinstance(factor, bool)
         )
-        if not whole or np.any(np.asarray(factor) < 1):
+        if not whole or np.any(np.asarray(factor) < 1) or np.any(np.asarray(factor) > MAX_FACTOR):
             raise ScheduleError(
-                f"stage {stage.name!r}, axis {axis!r}: factor {factor!r} must be a whole number of at least 1"
+                f"stage {stage.name!r}, axis {axis!r}: factor {factor!r} must be a whole number from 1 to {MAX_FACTOR}"
             )
 
 
