@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -38,13 +38,20 @@ class BuildResult:
     seconds: float
 
 
+@dataclass(slots=True)
+class _Job:
+    ident: Hashable
+    request: dict[str, Any]
+    again: bool = False  # its builder was killed, and this is the second attempt
+
+
 class _Builder:
     def __init__(self, options: BuildOptions) -> None:
         self.process = WorkerProcess(
             "autotune.measure.builder", ("--function", options.function),
             cpus=options.cores, memory_bytes=options.memory_bytes,
         )  # fmt: skip
-        self.ident: Hashable = None
+        self.job = _Job(None, {})
         self.began = 0.0
         self.builds = 0  # since the process started
 
@@ -58,7 +65,7 @@ class BuilderPool:
     def __init__(self, options: BuildOptions | None = None) -> None:
         self._options = options or BuildOptions()
         self._builders = [_Builder(self._options) for _ in range(self._options.workers)]
-        self._queue: deque[tuple[Hashable, dict[str, Any]]] = deque()
+        self._queue: deque[_Job] = deque()
 
     @property
     def deadline(self) -> float | None:
@@ -77,7 +84,7 @@ class BuilderPool:
 
     def submit(self, ident: Hashable, request: dict[str, Any]) -> None:
         """Queue a build."""
-        self._queue.append((ident, request))
+        self._queue.append(_Job(ident, request))
         self._dispatch()
 
     def poll(self) -> list[BuildResult]:
@@ -88,15 +95,19 @@ class BuilderPool:
             if outcome is None:
                 continue
             seconds = time.monotonic() - builder.began
-            if isinstance(outcome, Failure):
+            job = builder.job
+            if isinstance(outcome, Failure) and outcome.killed and not job.again:
+                # The system does that when memory runs short, whoever takes it, and so do people.
+                self._queue.appendleft(replace(job, again=True))
+            elif isinstance(outcome, Failure):
                 status = "build-error" if outcome.kind == "crash" else outcome.kind
-                results.append(BuildResult(builder.ident, status, outcome.message, None, seconds))
+                results.append(BuildResult(job.ident, status, outcome.message, None, seconds))
             elif "kernel" in outcome.header:
                 kernel = KernelObject.from_header(outcome.header["kernel"], outcome.blobs[0])
-                results.append(BuildResult(builder.ident, "ok", "", kernel, seconds))
+                results.append(BuildResult(job.ident, "ok", "", kernel, seconds))
             else:
                 status, message = outcome.header["status"], outcome.header["message"]
-                results.append(BuildResult(builder.ident, status, message, None, seconds))
+                results.append(BuildResult(job.ident, status, message, None, seconds))
             if builder.builds >= _RECYCLE_BUILDS:
                 builder.process.close()
                 builder.builds = 0
@@ -118,6 +129,6 @@ class BuilderPool:
     def _dispatch(self) -> None:
         for builder in self._builders:
             if self._queue and not builder.process.busy:
-                builder.ident, request = self._queue.popleft()
+                builder.job = self._queue.popleft()
                 builder.began, builder.builds = time.monotonic(), builder.builds + 1
-                builder.process.submit({"request": request}, timeout=self._options.timeout_seconds)
+                builder.process.submit({"request": builder.job.request}, timeout=self._options.timeout_seconds)

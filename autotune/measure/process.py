@@ -18,6 +18,7 @@ from autotune.errors import AutotuneError
 from autotune.rpc.channel import Channel, ChannelClosed, channel_pair
 
 _START_SECONDS = 60.0
+_STARTS = 3  # attempts, where a signal ends the worker before it is ready
 _TAIL_BYTES = 1000  # of the worker's log, quoted in a failure's message
 
 
@@ -31,10 +32,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A worker that died or was killed: ``kind`` is ``crash``, ``timeout`` or ``memory``."""
+    """A worker that died or was stopped: ``kind`` is ``crash``, ``timeout`` or ``memory``. ``killed`` says that
+    somebody else's SIGKILL ended it, which may have nothing to do with the request."""
 
     kind: str
     message: str
+    killed: bool = False
 
 
 class WorkerProcess:
@@ -57,6 +60,8 @@ class WorkerProcess:
         self._timeout: float | None = None  # of the request in flight
         self.deadline: float | None = None  # on time.monotonic's clock; None without a request in flight
         self.starts = 0
+        self._attempts = 0  # starts since a worker was ready
+        self._early: list[tuple[dict[str, Any], tuple[bytes, ...]]] = []  # messages to one that is not ready yet
 
     @property
     def busy(self) -> bool:
@@ -86,14 +91,18 @@ class WorkerProcess:
             os.sched_setaffinity(self._process.pid, self._cpus)
         self._ready = False
         self.starts += 1
+        self._attempts += 1
         return True
 
     def send(self, header: dict[str, Any], *blobs: bytes) -> None:
         """Send a message that has no reply. A worker that is gone shows at the next request."""
-        self.start()
-        assert self._channel is not None
-        with contextlib.suppress(ChannelClosed):
-            self._channel.send(header, *blobs)
+        if self._early and self._process is not None and self._process.poll() is not None:
+            self._start_again()
+        else:
+            self.start()
+        if not self._ready:
+            self._early.append((header, blobs))
+        self._deliver(header, *blobs)
 
     def submit(self, header: dict[str, Any], *blobs: bytes, timeout: float) -> None:
         """Send a request; ``poll`` tells its outcome. It may take ``timeout`` seconds once the worker runs."""
@@ -112,7 +121,8 @@ class WorkerProcess:
         try:
             header, blobs = self._channel.receive(timeout=0)
             if not self._ready:  # the first message only says so
-                self._ready = True
+                self._ready, self._attempts = True, 0
+                self._early.clear()
                 assert self._timeout is not None
                 self.deadline = time.monotonic() + self._timeout
                 header, blobs = self._channel.receive(timeout=0)
@@ -148,6 +158,21 @@ class WorkerProcess:
             self._channel.close()
             self._channel = None
         self._timeout = self.deadline = None
+        self._early.clear()
+
+    def _deliver(self, header: dict[str, Any], *blobs: bytes) -> None:
+        assert self._channel is not None
+        with contextlib.suppress(ChannelClosed):
+            self._channel.send(header, *blobs)
+
+    def _start_again(self) -> None:
+        """Start once more, and say again what the one that did not get ready was told."""
+        timeout, early = self._timeout, self._early.copy()
+        self.start()
+        self._timeout, self._early = timeout, early
+        self.deadline = None if timeout is None else time.monotonic() + _START_SECONDS
+        for header, blobs in early:
+            self._deliver(header, *blobs)
 
     def _overdue(self) -> Failure:
         allowed, ready = self._timeout, self._ready
@@ -156,13 +181,17 @@ class WorkerProcess:
             raise AutotuneError(f"{self._module} did not start within {_START_SECONDS:g} s{self._tail()}")
         return Failure("timeout", f"it was stopped after {allowed:g} seconds")
 
-    def _died(self, reason: str) -> Failure:
+    def _died(self, reason: str) -> Failure | None:
         assert self._process is not None
         try:
             code = self._process.wait(1)  # the channel closes a moment before the process is gone
         except subprocess.TimeoutExpired:
             code = None
         ready = self._ready
+        if not ready and code is not None and code < 0 and self._attempts < _STARTS:
+            self._start_again()
+            return None
+        self._attempts = 0
         self.close()
         tail = self._tail()
         if code is None:
@@ -175,7 +204,7 @@ class WorkerProcess:
             raise AutotuneError(f"{self._module} did not start: {how}{tail}")
         # LLVM and the C++ runtime abort when memory ends, and say so.
         memory = any(sign in tail for sign in ("bad_alloc", "out of memory", "MemoryError"))
-        return Failure("memory" if memory else "crash", how + tail)
+        return Failure("memory" if memory else "crash", how + tail, code == -signal.SIGKILL)
 
     def _tail(self) -> str:
         """The end of what the process printed, to add to a message."""
@@ -213,8 +242,16 @@ def wait_any(sources: Iterable[Source], timeout: float | None = None) -> None:
         time.sleep(min(left))
 
 
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/nonexistent"
+
+
 def _environment() -> dict[str, str]:
     """The driver's environment, made so that the worker imports what the driver would and keeps to one thread."""
-    paths = [os.path.abspath(path) for path in sys.path]
+    # "" stands for the working directory, which may be gone
+    paths = [path if os.path.isabs(path) else os.path.join(_working_directory(), path) for path in sys.path]
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **threads}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import statistics
 from collections.abc import Hashable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from autotune.errors import AutotuneError
 from autotune.targets.artifact import KernelObject, Parameter
 from autotune.targets.instruments import Instruments
 
@@ -127,4 +129,11 @@ def write_arrays(directory: Path, parameters: Sequence[Parameter], arrays: Seque
     """Write the inputs and, last, the reference output where a worker reads them."""
     for index, (parameter, array) in enumerate(zip(parameters, arrays, strict=True)):
         assert array.shape == parameter.shape and array.dtype == parameter.dtype, parameter
-        np.save(directory / f"{index}.npy", array)
+        path = directory / f"{index}.npy"
+        try:
+            np.save(path, array)
+        except OSError as error:
+            # NumPy tells how much was written, not why it was not all.
+            full = error.errno in (None, errno.ENOSPC, errno.EDQUOT)
+            reason = "disk full; TMPDIR may name a folder with more space" if full else error.strerror
+            raise AutotuneError(f"{path} ({array.nbytes} bytes) cannot be written: {reason}") from error
