@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import sys
@@ -142,6 +143,19 @@ def test_a_second_run_resumes(database: Database) -> None:
     assert (more.trials, more.new_trials) == (13, 5)
     records = database.records(task().key, phase="trial")
     assert len({(r.sketch, tuple(sorted(r.knobs.items()))) for r in records}) == 13, "no trial is repeated"
+
+
+def test_trials_of_another_tuner_on_the_same_database_count(database: Database) -> None:
+    class Other(Listener):
+        def on_trial(self, record: Record, progress: Progress) -> None:
+            if progress.new_trials == 4:
+                with Database.open(database.path) as other:
+                    for number in range(20):
+                        other.add(dataclasses.replace(record, trial=f"other {number}"), task().key)
+
+    result = tune(database, Other(), trials=30)
+    assert result.new_trials <= 30 - 20 + 8, "but for the two batches in flight"
+    assert database.count(task().key, phase="trial") >= 30
 
 
 def test_trials_of_another_device_or_thread_count_do_not_count(database: Database) -> None:

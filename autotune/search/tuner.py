@@ -136,7 +136,9 @@ class Tuner:
             return 0
         pending = sum(len(batch.candidates) for batch in in_flight if batch.number >= 0)
         done = sum(len(batch.records) for batch in in_flight)
-        return min(self.options.batch, self.options.trials - len(self.records) - (pending - done))
+        # Another tuner may work on the same task in the same database: its trials count, too.
+        known = max(len(self.records), self.database.count(self.task.key, phase="trial"))
+        return min(self.options.batch, self.options.trials - known - (pending - done))
 
     def _over_budget(self) -> bool:
         return self.options.budget is not None and time.monotonic() - self._began >= self.options.budget
