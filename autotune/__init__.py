@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from autotune.tensor_expr import compute as compute
     from autotune.tensor_expr import exp as exp
     from autotune.tensor_expr import floor as floor
+    from autotune.tensor_expr import log as log
     from autotune.tensor_expr import max as max
     from autotune.tensor_expr import min as min
     from autotune.tensor_expr import placeholder as placeholder
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from autotune.tensor_expr import select as select
     from autotune.tensor_expr import sqrt as sqrt
     from autotune.tensor_expr import sum as sum
+    from autotune.tensor_expr import tanh as tanh
     from autotune.tensor_expr.operators.conv2d import conv2d as conv2d
     from autotune.tensor_expr.operators.matmul import matmul as matmul
     from autotune.tuning_logs import Database as Database
@@ -68,8 +70,8 @@ _MODULES = {
     "autotune.search.options": ("TuneOptions",),
     "autotune.targets.callable": ("Kernel",),
     "autotune.tensor_expr": (
-        "Axis", "Expr", "Tensor", "Workload", "absolute", "all_of", "call", "cast", "compute", "exp", "floor", "max",
-        "min", "placeholder", "reduce_axis", "select", "sqrt", "sum",
+        "Axis", "Expr", "Tensor", "Workload", "absolute", "all_of", "call", "cast", "compute", "exp", "floor", "log",
+        "max", "min", "placeholder", "reduce_axis", "select", "sqrt", "sum", "tanh",
     ),
     "autotune.tensor_expr.operators.conv2d": ("conv2d",),
     "autotune.tensor_expr.operators.matmul": ("matmul",),

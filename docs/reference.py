@@ -16,7 +16,7 @@ from autotune.tensor_expr.operators import operators
 PAGE = Path(__file__).with_name("reference.md")
 PYTHON = (
     "tune", "build", "find", "assemble", "compile_object", "create_schedule", "placeholder", "compute", "reduce_axis",
-    "sum", "max", "min", "select", "cast", "all_of", "exp", "sqrt", "floor", "absolute",
+    "sum", "max", "min", "select", "cast", "all_of", "exp", "log", "tanh", "sqrt", "floor", "absolute",
 )  # fmt: skip
 
 

@@ -25,7 +25,17 @@ def exp(a: Expr) -> Expr:
     return call("exp", a)
 
 
+def log(a: Expr) -> Expr:
+    """The natural logarithm."""
+    return call("log", a)
+
+
+def tanh(a: Expr) -> Expr:
+    """The hyperbolic tangent."""
+    return call("tanh", a)
+
+
 __all__ = [
     "Axis", "Expr", "Tensor", "Workload", "absolute", "all_of", "call", "cast", "compute", "exp", "floor",
-    "graph", "max", "min", "placeholder", "reduce_axis", "select", "sqrt", "sum",
+    "graph", "log", "max", "min", "placeholder", "reduce_axis", "select", "sqrt", "sum", "tanh",
 ]  # fmt: skip

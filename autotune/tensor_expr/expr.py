@@ -46,7 +46,9 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
     "eq": np.equal, "ne": np.not_equal,
 }  # fmt: skip
-INTRINSICS: dict[str, Callable[[Any], Any]] = {"sqrt": np.sqrt, "abs": np.abs, "floor": np.floor, "exp": np.exp}
+INTRINSICS: dict[str, Callable[[Any], Any]] = {
+    "sqrt": np.sqrt, "abs": np.abs, "floor": np.floor, "exp": np.exp, "log": np.log, "tanh": np.tanh,
+}  # fmt: skip
 COMMUTATIVE = frozenset({"add", "mul", "min", "max", "and", "or"})
 REDUCERS = {"sum": "add", "max": "max", "min": "min"}
 
@@ -101,6 +103,9 @@ class Expr:
 
     def __neg__(self) -> Expr:
         return binary("sub", 0, self)
+
+    def __abs__(self) -> Expr:
+        return call("abs", self)
 
     def __lt__(self, other: ExprLike) -> Expr:
         return compare("lt", self, other)

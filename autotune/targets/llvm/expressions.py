@@ -17,7 +17,7 @@ from autotune.targets.llvm.arithmetic import (
     vector_literal,
 )
 from autotune.targets.llvm.emitter import TYPES, Emitter, vector_type
-from autotune.targets.llvm.intrinsics import emit_exp
+from autotune.targets.llvm.intrinsics import EMITTERS
 from autotune.targets.llvm.memory import Memory
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import COMPARISONS, Binary, Call, Cast, Compare, Const, Expr, Load, Not, Select, Var
@@ -164,8 +164,8 @@ class Expressions:
 
     def _call(self, node: Any, operands: list[Value]) -> Value:
         name, width = operands[0]
-        if node.name == "exp":
-            return emit_exp(self.emitter, self.memory.widen, name, node.dtype, width), width
+        if node.name in EMITTERS:
+            return EMITTERS[node.name](self.emitter, self.memory.widen, name, node.dtype, width), width
         if node.name == "abs" and not dtypes.is_float(node.dtype):
             if node.dtype in UNSIGNED:
                 return operands[0]
