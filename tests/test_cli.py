@@ -322,8 +322,10 @@ def test_ctrl_c_keeps_everything_and_says_how_to_resume(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for orphans in /proc")
 def test_kill_9_loses_nothing_and_leaves_no_orphans(tmp_path: Path) -> None:
-    path = tmp_path / "tuning.db"
-    process = start(path)
+    path, temporary = tmp_path / "tuning.db", tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    process = start(path, env=environment)
     before, workers = finished(path), children(process.pid)
     assert workers
     process.kill()
@@ -336,6 +338,9 @@ def test_kill_9_loses_nothing_and_leaves_no_orphans(tmp_path: Path) -> None:
         assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     assert finished(path) >= before
     assert run("best", "conv2d", *SMALL, "--db", path).returncode == 0
+    assert list(temporary.iterdir())
+    assert run("conv2d", *SMALL, "--trials", "1", "--db", path, "--quiet", env=environment).returncode == 0
+    assert not list(temporary.iterdir())
 
 
 def zombie(pid: int) -> bool:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from autotune.measure.builders import BuilderPool
@@ -14,6 +12,7 @@ from autotune.measure.cores import plan_cores
 from autotune.measure.local import LocalMeasurer
 from autotune.measure.process import wait_any
 from autotune.measure.results import Measurer, MeasureResult, MeasureTask, write_arrays
+from autotune.measure.scratch import scratch_folder
 from autotune.schedules.schedule import Schedule
 from autotune.search.options import TuneOptions
 from autotune.search.task import TuningTask
@@ -78,11 +77,11 @@ def open_workbench(task: TuningTask, options: TuneOptions) -> Iterator[Workbench
         )
     )
     cores = plan_cores(task.threads)
-    with tempfile.TemporaryDirectory(prefix="autotune-") as folder:
-        write_arrays(Path(folder), parameters, [*inputs.values(), reference])
+    with scratch_folder() as folder:
+        write_arrays(folder, parameters, [*inputs.values(), reference])
         dtype = workload.output.dtype if dtypes.is_float(workload.output.dtype) else "float32"
         measure_task = MeasureTask(
-            parameters, Path(folder), TOLERANCE.get(workload.output.dtype, 0.0), workload.flops,
+            parameters, folder, TOLERANCE.get(workload.output.dtype, 0.0), workload.flops,
             host_instruments(task.target.vector_bytes, dtype), task.threads,
         )  # fmt: skip
         build = replace(options.build, workers=cores.builders, cores=cores.building)
