@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autotune.schedules.sketches.draft import Draft, axes_of, tile_factor
+from autotune.schedules.sketches.vector_axis import lies_along
 from autotune.schedules.state import Stage, reads
 from autotune.tensor_expr.expr import Read
 
@@ -35,7 +36,10 @@ def _stage(draft: Draft, name: str) -> list[Draft]:
     copied = draft.step("cache_read", name, draft.anchor)
     copy = f"{name}.{draft.anchor}"
     copied = copied.step("compute_at", copy, draft.out, place)
-    return [draft.named(f"{name} in place"), _pack_copy(copied, copy).named(f"{name} copied per block")]
+    packed = _pack_copy(copied, copy).named(f"{name} copied per block")
+    if draft.vector is not None and not all(lies_along(read, draft.vector) for read in _reads_of(draft, name)):
+        return [packed]
+    return [draft.named(f"{name} in place"), packed]
 
 
 def _reads_of(draft: Draft, name: str) -> list[Read]:

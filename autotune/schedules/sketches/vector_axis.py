@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from autotune.schedules.sketches.draft import Draft, axes_of, lane_step
 from autotune.schedules.state import reads
+from autotune.tensor_expr.expr import Read
 
 
 def vector_axis(draft: Draft) -> list[Draft]:
@@ -16,31 +17,24 @@ def vector_axis(draft: Draft) -> list[Draft]:
     if draft.anchor is None:
         return [draft]
     stage = draft.anchor_stage
-    found = []
-    for axis in stage.tensor.axes:
-        if axis.extent == 1:
-            continue
-        fits = True
-        for read in reads(stage.tensor):
-            source = draft.state.stages[read.tensor.name].tensor
-            step = lane_step(read, axis.name)
-            fits = fits and (step in (0, 1) or packable(draft, read.tensor.name, axis.name))
-            # A constant that moves with the lanes is packed; everything else must already lie along them.
-            fits = fits and (
-                source.constant or axis.name not in axes_of(stage, read) or step == 1 or not source.is_placeholder
-            )
-        if fits:
-            found.append(replace(draft, vector=axis.name).named(f"vector {axis.name}"))
+    found = [
+        replace(draft, vector=axis.name).named(f"vector {axis.name}")
+        for axis in stage.tensor.axes
+        if axis.extent > 1
+        and all(lies_along(read, axis.name) or packable(draft, read, axis.name) for read in reads(stage.tensor))
+    ]
     return found or [draft]
 
 
-def packable(draft: Draft, tensor: str, axis: str) -> bool:
-    """Whether a packed copy of the operand could lie along the axis: a constant indexed by the axis alone somewhere."""
-    stage, source = draft.anchor_stage, draft.state.stages[tensor].tensor
-    if not source.constant:
-        return False
-    return all(
-        any(axes_of(stage, read, dim) == {axis} for dim in range(len(source.shape)))
-        for read in reads(stage.tensor)
-        if read.tensor.name == tensor
-    )
+def lies_along(read: Read, axis: str) -> bool:
+    """Whether neighbours along the axis are one element, or neighbours in memory."""
+    return lane_step(read, axis) in (0, 1)
+
+
+def packable(draft: Draft, read: Read, axis: str) -> bool:
+    """Whether a packed copy of the operand can lie along the axis: one of its dimensions is indexed by the axis alone,
+    and it is constant, or an input that is read at one place only."""
+    stage, source = draft.anchor_stage, draft.state.stages[read.tensor.name].tensor
+    same = [other for other in reads(stage.tensor) if other.tensor.name == source.name]
+    alone = all(any(axes_of(stage, other, dim) == {axis} for dim in range(len(source.shape))) for other in same)
+    return alone and (source.constant or (source.is_placeholder and len(same) == 1))
