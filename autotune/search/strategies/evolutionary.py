@@ -17,11 +17,11 @@ from autotune.search.strategies.strategy import strategy, unseen
 class EvolutionaryStrategy:
     """Keeps a pool of random candidates and all measured ones; each batch evolves from the best of both."""
 
-    POOL = 16384
+    POOL = 12288
     PARENTS = 96
     CHILDREN = 512
     GENERATIONS = 2
-    SKETCHES = 6
+    SKETCHES = 4
     RANDOM_SHARE = 0.1
 
     def __init__(self, space: SearchSpace, model: CostModel, seed: int) -> None:
