@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from native_kernels import COUNT, PARAMETERS, RIGHT, build, expected, loop
 
-from autotune.errors import TargetError, UsageError
+from autotune.errors import AutotuneError, TargetError, UsageError
 from autotune.schedules.layout import Dim, Layout
 from autotune.targets import runtime
 from autotune.targets.artifact import KernelObject, Parameter
@@ -269,3 +269,8 @@ def test_the_probe_does_what_it_counts() -> None:
     assert (float(sums[0]) - 1) * 2 * sums.size == 10 * probe.flops_per_iteration
     with pytest.raises(TargetError, match="no peak probe for int8; known"):
         fma_probe("int8", 8, host_triple(), "")
+
+
+def test_a_workspace_that_cannot_be_had_is_refused() -> None:
+    with pytest.raises(AutotuneError, match=r"needs 1048576\.0 GiB of workspace"):
+        Kernel(build(loop(RIGHT), workspace_bytes=1 << 50))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autotune.errors import UsageError
+from autotune.errors import AutotuneError, UsageError
 from autotune.targets.artifact import KernelObject, Parameter
 from autotune.targets.loader import LoadedObject
 from autotune.targets.runtime import runtime_table
@@ -108,7 +108,8 @@ class Kernel:
     DLPack or the buffer protocol. Constants are given plain and are packed on every call; ``bind`` packs them once.
 
     One caller at a time: calls share the workspace and the argument block. A thread of its own needs a Kernel of its
-    own. Raises LoadError for a bad object and TargetError where a parallel kernel finds no OpenMP runtime.
+    own. Raises LoadError for a bad object, TargetError where a parallel kernel finds no OpenMP runtime, AutotuneError
+    where there is no memory for its workspace.
     """
 
     def __init__(self, kernel: KernelObject) -> None:
@@ -118,7 +119,11 @@ class Kernel:
         self.inputs = tuple(slot.parameter.name for slot in self._slots)
         self._loaded = LoadedObject(kernel.code)
         self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._loaded.address(kernel.entry))
-        self._workspace = aligned_empty((kernel.workspace_bytes,), np.dtype(np.uint8))
+        try:
+            self._workspace = aligned_empty((kernel.workspace_bytes,), np.dtype(np.uint8))
+        except MemoryError:
+            needed = kernel.workspace_bytes / 2**30
+            raise AutotuneError(f"the kernel needs {needed:.1f} GiB of workspace, more than can be had here") from None
         self._runtime = runtime_table(kernel.threads)
         self._arguments = (ctypes.c_void_p * (len(slots) + 2))()
         self._arguments[len(slots)] = address_of(self._workspace) if kernel.workspace_bytes else None
