@@ -98,7 +98,8 @@ def test_evolution_finds_what_random_search_does_not() -> None:
             strategy.observe(measured, seconds)
         return found
 
-    assert max(best("evolutionary", seed) for seed in (0, 1)) < min(best("random", seed) for seed in (0, 1))
+    evolved, random = (np.median([best(name, seed) for seed in range(4)]) for name in ("evolutionary", "random"))
+    assert evolved < 0.9 * random
 
 
 def test_unknown_strategies_are_refused_by_name(space: SearchSpace) -> None:
