@@ -70,16 +70,3 @@ class LearnedModel:
         data = xgboost.DMatrix(features, label=residual, weight=weight)
         self.trees = xgboost.train({**self.PARAMETERS, "seed": self.seed}, data, num_boost_round=self.ROUNDS)
         self.trained_on = count
-
-
-class RandomModel:
-    """A control: every candidate is as good as any other."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.generator = np.random.default_rng(seed)
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        return self.generator.random(len(features))
-
-    def update(self, features: np.ndarray, log_seconds: np.ndarray) -> None:
-        """Measurements change nothing."""

@@ -16,7 +16,6 @@ from functools import cached_property
 import numpy as np
 
 from autotune.schedules.state import Fuse, Number, Split, Stage, State, reads
-from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import interval_length, lowest_index
 from autotune.tensor_expr.expr import Expr
 
@@ -156,13 +155,6 @@ class Bounds:
             for consumer in self.state.consumers(name)
             if consumer.name == stage or (loop is not None and self.state.nested_in(consumer.name, stage, loop))
         ]
-
-    def buffer_bytes(self, name: str) -> Number:
-        """Bytes of the buffer that holds a stage's result, padding of its layout included."""
-        stage = self.state.stages[name]
-        axes = self.stages[name].axes
-        shape: list[Number] = [axes[axis.name] for axis in stage.tensor.axes]
-        return product(physical_shape(stage, shape)) * dtypes.itemsize(stage.tensor.dtype)
 
 
 def accesses(reader: Stage, name: str) -> list[tuple[Expr, int] | None]:

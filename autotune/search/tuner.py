@@ -134,7 +134,7 @@ class Tuner:
     def _wanted(self, in_flight: list[_Batch]) -> int:
         if self._exhausted:
             return 0
-        pending = sum(len(batch.candidates) for batch in in_flight if batch.number >= 0)
+        pending = sum(len(batch.candidates) for batch in in_flight)
         done = sum(len(batch.records) for batch in in_flight)
         # Another tuner may work on the same task in the same database: its trials count, too.
         known = max(len(self.records), self.database.count(self.task.key, phase="trial"))
