@@ -1,4 +1,4 @@
-"""Copies of a tensor that are computed, and laid out, on their own."""
+"""A buffer of its own for what a stage computes."""
 
 from __future__ import annotations
 
@@ -8,51 +8,8 @@ from autotune.errors import ScheduleError
 from autotune.schedules.primitives.step import Step, primitive
 from autotune.schedules.state import State, check_attachments, fresh_stage
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.expr import Axis, Expr, Read, Reduce, rewrite, substitute
+from autotune.tensor_expr.expr import Axis, Expr, Read, Reduce, substitute
 from autotune.tensor_expr.tensor import Tensor
-
-
-@primitive("cache_read")
-@dataclass(frozen=True, slots=True)
-class CacheRead(Step):
-    """Make ``consumer`` read a copy of ``tensor``, a new stage called ``<tensor>.<consumer>``.
-
-    ``cache_read("b", "c")`` ::
-
-        for i in 0..8:                  for k in 0..8:
-            for k in 0..8:        ->        b.c[k] = b[k]
-                c[i] += a[i, k] * b[k]  for i in 0..8:
-                                            for k in 0..8:
-                                                c[i] += a[i, k] * b.c[k]
-
-    ``compute_at`` then places the copy, and ``transform_layout`` packs it.
-    """
-
-    tensor: str
-    consumer: str
-
-    def apply(self, state: State) -> State:
-        source, reader = state.stage(self.tensor), state.compute_stage(self.consumer)
-        readers = [stage.name for stage in state.consumers(source.name)]
-        if reader.name not in readers:
-            raise ScheduleError(
-                f"stage {reader.name!r} does not read {source.name!r}, which is read by: {', '.join(readers) or 'none'}"
-            )
-        original = source.tensor
-        axes = tuple(Axis(dtypes.INDEX, f"d{dim}", size) for dim, size in enumerate(original.shape))
-        body = Read(original.dtype, original, axes)
-        copy = Tensor(f"{source.name}.{reader.name}", original.shape, original.dtype, axes, body)
-
-        def redirect(node: Expr) -> Expr | None:
-            if isinstance(node, Read) and node.tensor.name == source.name:
-                return Read(node.dtype, copy, node.indices)
-            return None
-
-        assert reader.tensor.body is not None
-        state = state.with_stage(
-            replace(reader, tensor=replace(reader.tensor, body=rewrite(reader.tensor.body, redirect)))
-        )
-        return check_attachments(state.with_stage_before(fresh_stage(copy), reader.name))
 
 
 @primitive("cache_write")
