@@ -11,7 +11,7 @@ import autotune
 from autotune.schedules.primitives import primitives
 from autotune.search.strategies import strategies
 from autotune.targets import facts
-from autotune.tensor_expr.operators import operators
+from autotune.tensor_expr.operators import families
 
 PAGE = Path(__file__).with_name("reference.md")
 PYTHON = (
@@ -56,9 +56,12 @@ def functions() -> str:
 
 
 def operator_pages() -> str:
-    """The operators: what they compute, and their parameters."""
+    """The operators by family: what they compute, and their parameters."""
     parts = []
-    for name, operator in operators().items():
+    for family, members in families().items():
+        listed = ", ".join(f"[`{name}`](#{name})" for name in members)
+        parts.append(f"**{family.capitalize()}**: {listed}")
+    for name, operator in (pair for members in families().values() for pair in members.items()):
         rows = "\n".join(f"| `{p.name}` | `{p.default}` | {p.help} |" for p in operator.params)
         table = f"| parameter | default | meaning |\n| --- | --- | --- |\n{rows}"
         parts.append(f"### `{name}`\n\n{operator.summary}.\n\n{markdown(operator.declare.__doc__)}\n\n{table}")

@@ -69,8 +69,9 @@ def test_help_waits_for_nothing_heavy() -> None:
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert output.splitlines()[-1] == "[]"
-    for word in ("conv2d", "matmul", "best", "explain", "operators", "targets"):
+    for word in ("convolution", "matrix product", "best", "explain", "operators", "targets"):
         assert f"\n  {word} " in output
+    assert "conv2d" in output and "matmul" in output
 
 
 def test_version() -> None:
@@ -133,7 +134,7 @@ def test_targets_and_operators_are_listed() -> None:
     for part in ("arm_neon", "x86_avx2", "x86_avx512", "512-bit vectors, 32 registers", "This machine", "features"):
         assert part in text
     text = run("operators").stdout
-    for part in ("conv2d: ", "--in-channels", "[128]", "matmul: ", "--constant-b"):
+    for part in ("convolution\n", "  conv2d", "matrix product\n", "  matmul"):
         assert part in text
 
 
@@ -154,9 +155,9 @@ def home(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("conv9", "unknown operator or command 'conv9'; known: best, conv2d, explain, matmul, operators, targets"),
-        ("best conv9", "unknown operator 'conv9'; known: conv2d, matmul"),
-        ("explain conv9", "unknown operator 'conv9'; known: conv2d, matmul"),
+        ("conv9", "unknown operator or command 'conv9'; "),
+        ("best conv9", "unknown operator 'conv9'; "),
+        ("explain conv9", "unknown operator 'conv9'; "),
         ("conv2d --target tpu", "unknown target 'tpu'; known: native, arm_neon, x86_avx2, x86_avx512"),
         ("best conv2d --target tpu", "unknown target 'tpu'; known: native, arm_neon, x86_avx2, x86_avx512"),
         ("conv2d --strategy luck", "unknown strategy 'luck'; known: evolutionary, random"),

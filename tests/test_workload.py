@@ -10,7 +10,7 @@ from autotune.errors import UsageError
 from autotune.tensor_expr import Workload, compute, placeholder, reduce_axis
 from autotune.tensor_expr import sum as total
 from autotune.tensor_expr.evaluate import evaluate
-from autotune.tensor_expr.operators import get_operator, operators
+from autotune.tensor_expr.operators import get_operator
 
 CONV = {
     "batch": 2, "in_channels": 4, "out_channels": 6, "height": 9, "width": 7, "kernel": "3,2", "stride": "2,1",
@@ -97,5 +97,5 @@ def test_refusals(name: str, params: dict[str, object], message: str) -> None:
 
 
 def test_unknown_operator_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=f"unknown operator 'conv9d'; known: {', '.join(operators())}"):
+    with pytest.raises(UsageError, match=r"unknown operator 'conv9d'; .*\bconv2d\b"):
         get_operator("conv9d")

@@ -5,15 +5,10 @@ from __future__ import annotations
 import click
 
 from autotune.cli.report import table
-from autotune.tensor_expr.operators import operators
+from autotune.tensor_expr.operators import families
 
 
-@click.command("operators", help="The operators, their parameters and defaults.")
+@click.command("operators", help="The operators, by family. autotune OPERATOR --help shows one's parameters.")
 def command() -> None:
-    for name, operator in operators().items():
-        click.echo(f"{name}: {operator.summary}")
-        rows = {}
-        for param in operator.params:
-            default = "" if isinstance(param.default, bool) else f" [{param.default}]"
-            rows[f"--{param.name.replace('_', '-')}"] = f"{param.help}{default}"
-        click.echo(f"{table(rows)}\n")
+    for family, members in families().items():
+        click.echo(f"{family}\n{table({name: operator.summary for name, operator in members.items()})}\n")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from autotune.errors import unknown
-from autotune.tensor_expr.operators import Operator, get_operator, operators
+from autotune.tensor_expr.operators import Operator, families, get_operator, operators
 
 
 class Operators(click.Group):
@@ -35,7 +35,7 @@ class Operators(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Operators"):
-            formatter.write_dl([(name, operator.summary) for name, operator in operators().items()])
+            formatter.write_dl([(family, ", ".join(members)) for family, members in families().items()])
 
 
 def operator_options(operator: Operator) -> list[click.Parameter]:
@@ -46,7 +46,7 @@ def operator_options(operator: Operator) -> list[click.Parameter]:
         if isinstance(param.default, bool):
             options.append(click.Option([flag, param.name], is_flag=True, default=param.default, help=param.help))
         else:
-            kind = click.INT if isinstance(param.default, int) else click.STRING
+            kind = {int: click.INT, float: click.FLOAT, str: click.STRING}[type(param.default)]
             options.append(
                 click.Option([flag, param.name], type=kind, default=param.default, show_default=True, help=param.help)
             )

@@ -24,14 +24,16 @@ class Workload:
 
     ``operator`` and ``params`` name one of the library's operators; a user's own expression has the operator
     ``expression`` and no parameters, and its text is the expression's. ``reference`` computes the output from the
-    placeholders' arrays by name, in float64 for floating point.
+    placeholders' arrays by name, in float64 for floating point. ``domains`` says from which half-open interval the
+    values of an input are drawn where not every number makes sense: indices, or the operand of a logarithm.
     """
 
     output: Tensor
     operator: str = "expression"
-    params: Mapping[str, int | str | bool] = field(default_factory=dict)
+    params: Mapping[str, int | float | str | bool] = field(default_factory=dict)
     reference: Reference | None = None
     operations: int | None = None
+    domains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -70,7 +72,9 @@ class Workload:
         generator = np.random.default_rng(seed)
         arrays = {}
         for tensor in self.placeholders:
-            if dtypes.is_float(tensor.dtype):
+            if tensor.name in self.domains:
+                array = _drawn(generator, tensor, *self.domains[tensor.name])
+            elif dtypes.is_float(tensor.dtype):
                 array = generator.random(tensor.shape, np.float32).astype(tensor.dtype) * 2 - 1
             elif tensor.dtype == "bool":
                 array = generator.integers(0, 2, tensor.shape).astype(bool)
@@ -78,6 +82,12 @@ class Workload:
                 array = generator.integers(0 if tensor.dtype == "uint8" else -8, 8, tensor.shape).astype(tensor.dtype)
             arrays[tensor.name] = array
         return arrays
+
+
+def _drawn(generator: np.random.Generator, tensor: Tensor, low: float, high: float) -> np.ndarray:
+    if dtypes.is_float(tensor.dtype):
+        return (low + (high - low) * generator.random(tensor.shape, np.float32)).astype(tensor.dtype)
+    return generator.integers(int(low), int(high), tensor.shape).astype(tensor.dtype)
 
 
 def count_operations(output: Tensor) -> int:

@@ -3,9 +3,9 @@
 import importlib
 import pkgutil
 
-from autotune.tensor_expr.operators.registry import Operator, Param, get_operator, operators, register
+from autotune.tensor_expr.operators.registry import Operator, Param, families, get_operator, operators, register
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["Operator", "Param", "get_operator", "operators", "register"]
+__all__ = ["Operator", "Param", "families", "get_operator", "operators", "register"]

@@ -10,7 +10,7 @@ import numpy as np
 from autotune.errors import UsageError
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import all_of, select
-from autotune.tensor_expr.operators.registry import Param, register, size, sizes
+from autotune.tensor_expr.operators.registry import Param, Value, register, size, sizes
 from autotune.tensor_expr.tensor import compute, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
 
@@ -44,6 +44,7 @@ def _padding(value: Any, extents: tuple[int, int], window: tuple[int, int], stri
         Param("groups", 1, "channel groups; in_channels of them is depthwise"),
         Param("dtype", "float32", f"one of {', '.join(_DTYPES)}"),
     ),
+    family="convolution",
 )
 def conv2d(
     batch: Any, in_channels: Any, out_channels: Any, height: Any, width: Any, kernel: Any, stride: Any,
@@ -129,7 +130,7 @@ def conv2d(
                 result += (weights[:, :, :, p, q] @ pixels).reshape(result.shape)
         return result.reshape(n, co, oh, ow)
 
-    params: dict[str, int | str | bool] = {
+    params: dict[str, Value] = {
         "batch": n, "in_channels": ci, "out_channels": co, "height": h, "width": w, "kernel": f"{kh},{kw}",
         "stride": f"{sh},{sw}", "padding": f"{top},{left},{bottom},{right}", "dilation": f"{dh},{dw}", "groups": g,
         "dtype": dtype,

@@ -9,7 +9,7 @@ import numpy as np
 
 from autotune.errors import UsageError
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.operators.registry import Param, register, size
+from autotune.tensor_expr.operators.registry import Param, Value, register, size
 from autotune.tensor_expr.tensor import compute, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
 
@@ -28,6 +28,7 @@ _DTYPES = ("float32", "float64", "int32")
         Param("constant_b", False, "b is known ahead of time and may be packed once"),
         Param("dtype", "float32", f"one of {', '.join(_DTYPES)}"),
     ),
+    family="matrix product",
 )
 def matmul(
     m: Any, n: Any, k: Any, transpose_a: bool, transpose_b: bool, constant_b: bool, dtype: str
@@ -54,7 +55,7 @@ def matmul(
         result: np.ndarray = (left.T if transpose_a else left) @ (right.T if transpose_b else right)
         return result
 
-    params: dict[str, int | str | bool] = {
+    params: dict[str, Value] = {
         "m": rows, "n": columns, "k": depth, "transpose_a": bool(transpose_a), "transpose_b": bool(transpose_b),
         "constant_b": bool(constant_b), "dtype": dtype,
     }  # fmt: skip
