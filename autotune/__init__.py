@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autotune.api import build as build
     from autotune.api import compile_object as compile_object
     from autotune.api import find as find
+    from autotune.api import lower as lower
     from autotune.api import tune as tune
     from autotune.cli.progress import ProgressBar as ProgressBar
     from autotune.errors import AutotuneError as AutotuneError
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 # Where each public name comes from when it is first asked for: a worker that measures imports this package, too, and
 # must not pay for the search. A test holds this table and the imports above equal.
 _MODULES = {
-    "autotune.api": ("assemble", "build", "compile_object", "find", "tune"),
+    "autotune.api": ("assemble", "build", "compile_object", "find", "lower", "tune"),
     "autotune.cli.progress": ("ProgressBar",),
     "autotune.errors": ("AutotuneError", "ScheduleError", "TargetError", "UsageError"),
     "autotune.schedules.primitives": ("Knob",),

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from autotune.errors import UsageError, unknown
+from autotune.lowering.loops import Loops
+from autotune.lowering.pipeline import lower as lower_schedule
 from autotune.schedules.schedule import Schedule
 from autotune.search.events import Listener, TuneResult
 from autotune.search.limits import check_count, check_memory, check_threads
@@ -96,6 +98,19 @@ def assemble(
     chosen = _target(target)
     threads = check_count("threads", threads)
     return generator.assembly(_choose(operator, chosen, threads, database, schedule, params), chosen, threads)
+
+
+def lower(
+    operator: What | Schedule, target: str | Target = "native", *, threads: int = 1, database: Where = None,
+    schedule: Schedule | None = None, **params: int | str | bool,
+) -> Loops:  # fmt: skip
+    """The loops that a kernel for any target runs; ``print`` shows them, a notebook folds them.
+
+    The schedule is chosen as by ``build``.
+    """
+    chosen = _target(target)
+    threads = check_count("threads", threads)
+    return Loops(lower_schedule(_choose(operator, chosen, threads, database, schedule, params), chosen))
 
 
 def find(

@@ -66,7 +66,7 @@ def _best(
         "database": str(path),
     }
     click.echo(f"{workload.text}\n{table(rows)}\nSchedule:")
-    click.echo("\n".join(f"  {line}" for line in str(schedule).splitlines()))
+    click.echo("\n".join(f"  {line}" for line in schedule.calls.splitlines()))
 
 
 command = Operators("best", make=best_command, help="The best kernel that the database has for an operator.")

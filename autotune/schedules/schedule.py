@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from autotune.display import html
+from autotune.display.diff import Diff, compare
 from autotune.errors import ScheduleError, UsageError
+from autotune.schedules import outline
 from autotune.schedules.primitives import Knob, Step, make_step, primitives
 from autotune.schedules.state import Number, State
 from autotune.tensor_expr.tensor import Tensor
@@ -99,13 +102,26 @@ class Schedule:
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *primitives()]
 
+    def diff(self, other: Schedule, names: tuple[str, str] = ("this", "other")) -> Diff:
+        """What to change in this schedule to get the other: their steps and loops as a unified diff."""
+        if not isinstance(other, Schedule):
+            raise UsageError(f"a schedule is compared with a schedule, not with {other!r:.100}")
+        return compare(str(self), str(other), names)
+
+    @property
+    def calls(self) -> str:
+        """The steps as Python: with ``import autotune as at``, pasting it gives this schedule again."""
+        return outline.calls(self.output.name, self.steps)
+
     def __str__(self) -> str:
-        lines = []
-        for step in self.steps:
-            name, arguments = step.to_json()
-            shown = ", ".join(f"{key}={_show(value)}" for key, value in arguments.items() if value not in ("", []))
-            lines.append(f"{name}({shown})")
-        return "\n".join(lines) or "(no steps: every stage at the root, loops in the order of its axes)"
+        return f"{self.calls}\n\n{outline.nest(self.state)}"
+
+    def html_parts(self) -> tuple[str, ...]:
+        """The sections that show the schedule in HTML."""
+        return outline.parts(self.calls, self.state)
+
+    def _repr_html_(self) -> str:
+        return html.fragment(*self.html_parts())
 
 
 def _is_step(item: Any) -> bool:
@@ -130,12 +146,6 @@ def _without_knobs(output: Tensor, steps: tuple[Step, ...]) -> tuple[int, State]
             return count, state
         state = step.apply(state)
     return len(steps), state
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"<{value['knob']}>"
-    return f"[{', '.join(map(_show, value))}]" if isinstance(value, list) else repr(value)
 
 
 def create_schedule(output: Tensor) -> Schedule:

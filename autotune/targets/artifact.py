@@ -12,10 +12,14 @@ Constant parameters are passed in their packed layout (``Layout.pack``), all oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from autotune.schedules.layout import Layout
+
+if TYPE_CHECKING:  # a measuring worker imports this module, and has no use for what these would load
+    from autotune.lowering.loops import Loops
+    from autotune.schedules.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +46,21 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class KernelObject:
-    """A relocatable object (ELF), its entry's name and its parameters."""
+    """A relocatable object (ELF), its entry's name and its parameters.
+
+    ``schedule`` and ``loops`` are what it was made from, in the process that made it; elsewhere they are None.
+    """
 
     code: bytes
     entry: str
     parameters: tuple[Parameter, ...]
     workspace_bytes: int
     threads: int = 1
+    schedule: Schedule | None = field(default=None, repr=False, compare=False)
+    loops: Loops | None = field(default=None, repr=False, compare=False)
 
     def header(self) -> dict[str, Any]:
-        """All but the code, as JSON; ``from_header`` reads it back."""
+        """What another process needs beside the code, as JSON; ``from_header`` reads it back."""
         return {
             "entry": self.entry, "parameters": [p.to_json() for p in self.parameters],
             "workspace_bytes": self.workspace_bytes, "threads": self.threads,

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autotune.display import html
 from autotune.errors import AutotuneError, UsageError
 from autotune.targets.artifact import KernelObject, Parameter
 from autotune.targets.loader import LoadedObject
 from autotune.targets.runtime import runtime_table
+
+if TYPE_CHECKING:  # a measuring worker imports this module, and has no use for what these would load
+    from autotune.lowering.loops import Loops
+    from autotune.schedules.schedule import Schedule
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector of any target
 # An array object starts with its data pointer, behind CPython's object header: NumPy's C interface promises this.
@@ -134,6 +139,25 @@ class Kernel:
     def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> np.ndarray:
         """Run on the given inputs; raises UsageError where one is not what the kernel was built for."""
         return self._unbound(*arrays, out=out, **named)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The schedule that the kernel was built from; None for an object that another process built."""
+        return self.object.schedule
+
+    @property
+    def loops(self) -> Loops | None:
+        """The loops that the kernel runs, for ``print`` and for notebooks; None where ``schedule`` is."""
+        return self.object.loops
+
+    def __repr__(self) -> str:
+        arrays = [f"{s.parameter.name}: {s.dtype}{list(s.shape)}" for s in (*self._slots, self._output)]
+        return f"Kernel({', '.join(arrays[:-1])}) -> {arrays[-1]}"
+
+    def _repr_html_(self) -> str:
+        parts = [html.code(repr(self))]
+        parts += [html.section("Schedule", *self.schedule.html_parts())] if self.schedule is not None else []
+        return html.fragment(*parts, *(self.loops.html_parts() if self.loops is not None else ()))
 
     def pack(self, name: str, array: Any) -> np.ndarray:
         """A copy of a constant as the kernel reads it: in its packed layout, aligned to a cache line."""

@@ -10,6 +10,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from autotune.lowering.ir import Function
+from autotune.lowering.loops import Loops
 from autotune.lowering.pipeline import lower
 from autotune.schedules.schedule import Schedule
 from autotune.targets.artifact import KernelObject, Parameter
@@ -44,17 +45,19 @@ def machine(target: Target) -> llvm.TargetMachine:
 
 def build(schedule: Schedule, target: Target, threads: int = 1) -> KernelObject:
     """Machine code for a schedule whose knobs are set."""
-    return build_function(lower(schedule, target), target, threads)
+    return build_function(lower(schedule, target), target, threads, schedule)
 
 
-def build_function(function: Function, target: Target, threads: int = 1) -> KernelObject:
-    """Machine code for a lowered function."""
+def build_function(
+    function: Function, target: Target, threads: int = 1, schedule: Schedule | None = None
+) -> KernelObject:
+    """Machine code for a lowered function; ``schedule`` is what it was lowered from, for people to see."""
     generated = generate(function, target, threads)
     code = machine(target).emit_object(llvm.parse_assembly(generated.text))
     parameters = tuple(
         Parameter(p.buffer.name, p.shape, p.buffer.dtype, p.buffer.role, p.layout) for p in function.params
     )
-    return KernelObject(code, ENTRY, parameters, generated.workspace_bytes, threads)
+    return KernelObject(code, ENTRY, parameters, generated.workspace_bytes, threads, schedule, Loops(function))
 
 
 def assembly(schedule: Schedule, target: Target, threads: int = 1) -> str:

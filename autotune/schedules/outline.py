@@ -1,0 +1,101 @@
+"""What a schedule looks like to people: its steps as calls, and the loops that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import MISSING, fields
+from math import prod
+
+from autotune.display import html
+from autotune.schedules.bounds import Bounds, physical_shape
+from autotune.schedules.primitives import Knob, Step
+from autotune.schedules.state import Number, Stage, State
+from autotune.tensor_expr import dtypes
+
+
+def calls(output: str, steps: Iterable[Step]) -> str:
+    """The steps as Python that makes the schedule of the tensor in the variable ``output``."""
+    variable = output if output.isidentifier() else "output"
+    lines = [f"    .{step.name}({', '.join(_arguments(step))})" for step in steps]
+    start = f"at.create_schedule({variable})"
+    return "\n".join(["(", f"    {start}", *lines, ")"]) if lines else start
+
+
+def _arguments(step: Step) -> list[str]:
+    """The arguments by position, up to the last one that is not at its default."""
+    given = [(field.default, getattr(step, field.name)) for field in fields(step)]
+    while given and given[-1][0] is not MISSING and given[-1][0] == given[-1][1]:
+        given.pop()
+    return [_value(value) for _, value in given]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, Knob):
+        return f"at.Knob({_quoted(value.name)}, {value.choices!r})"
+    return _quoted(value) if isinstance(value, str) else repr(value)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if text.isprintable() and not {'"', "\\"} & set(text) else repr(text)
+
+
+def nest(state: State) -> str:
+    """Every stage's loops with their extents, where it is computed, and the buffer that it is computed into.
+
+    Extents and buffers are those of full tiles; the innermost line says which tensors the stage reads. An open knob
+    counts as its first choice.
+    """
+    bounds = Bounds(state)
+    lines: list[str] = []
+    for stage in state.stages.values():
+        if stage.attach is None and not stage.tensor.is_placeholder:
+            _stage(bounds, stage, 0, lines)
+    return "\n".join(lines)
+
+
+def _stage(bounds: Bounds, stage: Stage, depth: int, lines: list[str]) -> None:
+    state, extents = bounds.state, bounds.stages[stage.name].extents
+    if stage.name != state.output:
+        lines.append(f"{'    ' * depth}{stage.name} = buffer {stage.tensor.dtype}{_buffer_shape(bounds, stage)}")
+    for loop in stage.loops:
+        kind = "" if stage.kind(loop) == "serial" else f"{stage.kind(loop)} "
+        lines.append(f"{'    ' * depth}{kind}for {loop} in 0..{int(extents[loop])}:")
+        depth += 1
+        for inner in state.attached(stage.name, loop):
+            _stage(bounds, inner, depth, lines)
+    read = ", ".join(tensor.name for tensor in stage.tensor.inputs) or "its indices"
+    axes = ", ".join(axis.name for axis in stage.tensor.axes)
+    lines.append(f"{'    ' * depth}{stage.name}[{axes}] from {read}")
+
+
+def _buffer_shape(bounds: Bounds, stage: Stage) -> list[int]:
+    """What is kept of a stage at once, in its layout."""
+    own = bounds.stages.get(stage.name)
+    logical: list[Number] = [*stage.tensor.shape]
+    if own is not None:
+        logical = [own.axes[axis.name] for axis in stage.tensor.axes]
+    return [int(extent) for extent in physical_shape(stage, logical)]
+
+
+def buffers(state: State) -> list[tuple[str, str, str, str]]:
+    """Per stage: its name, dtype and shape in memory, bytes, and where it is computed."""
+    bounds, rows = Bounds(state), []
+    for stage in state.stages.values():
+        shape = _buffer_shape(bounds, stage)
+        place = "input" if stage.tensor.is_placeholder else "at the root"
+        if stage.attach is not None:
+            place = f"at {stage.attach[0]}, loop {stage.attach[1]}"
+        size = f"{prod(shape) * dtypes.itemsize(stage.tensor.dtype):,}"
+        rows.append((stage.name, f"{stage.tensor.dtype}{shape}", size, place))
+    return rows
+
+
+def parts(steps: str, state: State) -> tuple[str, ...]:
+    """The sections that show a schedule in HTML."""
+    return (
+        html.section("Steps", html.code(steps)),
+        html.section("Loops", html.fold(nest(state))),
+        html.section("Stages", html.table(("stage", "buffer", "bytes", "computed"), buffers(state)), start_open=False),
+    )
