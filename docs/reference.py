@@ -15,8 +15,8 @@ from autotune.tensor_expr.operators import families
 
 PAGE = Path(__file__).with_name("reference.md")
 PYTHON = (
-    "tune", "build", "find", "lower", "assemble", "compile_object", "create_schedule", "placeholder", "compute", "reduce_axis",
-    "sum", "max", "min", "select", "cast", "all_of", "exp", "log", "tanh", "sqrt", "floor", "absolute",
+    "tune", "build", "find", "lower", "assemble", "compile_object", "create_schedule", "placeholder", "compute",
+    "reduce_axis", "sum", "max", "min", "select", "cast", "all_of", "exp", "log", "tanh", "sqrt", "floor", "absolute",
 )  # fmt: skip
 
 
