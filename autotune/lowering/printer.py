@@ -78,6 +78,13 @@ def show(function: Function) -> str:
     return "\n".join(lines)
 
 
+def show_statement(stmt: Stmt) -> str:
+    """One statement and what it holds."""
+    lines: list[str] = []
+    _lines(stmt, 0, lines)
+    return "\n".join(lines)
+
+
 def _lines(stmt: Stmt, depth: int, out: list[str]) -> None:
     pad = "    " * depth
     if isinstance(stmt, Block):
