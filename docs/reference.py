@@ -1,23 +1,32 @@
-"""Writes docs/reference.md from the docstrings: ``python docs/reference.py``. A test holds the page current."""
+"""Writes docs/reference.md and docs/reference/ from the docstrings: ``python docs/reference.py``.
+
+A test holds the pages current, and complete: whatever a registry knows has an entry.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import autotune
 from autotune.schedules.primitives import primitives
 from autotune.search.strategies import strategies
 from autotune.targets import facts
-from autotune.tensor_expr.operators import families
+from autotune.tensor_expr.operators import families, operators
 
-PAGE = Path(__file__).with_name("reference.md")
-PYTHON = (
-    "tune", "build", "find", "lower", "assemble", "compile_object", "create_schedule", "placeholder", "compute",
-    "reduce_axis", "sum", "max", "min", "select", "cast", "all_of", "exp", "log", "tanh", "sqrt", "floor", "absolute",
-)  # fmt: skip
+INDEX = Path(__file__).with_name("reference.md")
+FOLDER = Path(__file__).with_name("reference")
+# The parts of the Python page: what they are called, and the modules whose public names they hold.
+PARTS = {
+    "Tuning and building": ("autotune.api", "autotune.search.", "autotune.targets.", "autotune.tuning_logs"),
+    "Expressions": ("autotune.tensor_expr",),
+    "Schedules": ("autotune.schedules.",),
+    "Progress and errors": ("autotune.cli.", "autotune.errors"),
+}
 
 
 def markdown(docstring: str | None) -> str:
@@ -45,49 +54,92 @@ def _close(lines: list[str]) -> None:
     lines += ["```", ""]
 
 
-def functions() -> str:
-    """The functions of the face."""
+def python_page() -> str:
+    """Every public name but the operators, by part."""
     parts = []
-    for name in PYTHON:
-        # Annotations are strings here, which the signature quotes like a default.
-        signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(getattr(autotune, name))))
-        parts.append(f"### `{name}`\n\n```text\n{name}{signature}\n```\n\n{markdown(getattr(autotune, name).__doc__)}")
+    for title, names in python_parts().items():
+        entries = "\n\n".join(_python_entry(name, getattr(autotune, name)) for name in names)
+        parts.append(f"## {title}\n\n{entries}")
     return "\n\n".join(parts)
 
 
-def operator_pages() -> str:
+def python_parts() -> dict[str, list[str]]:
+    """The public names of each part."""
+    found: dict[str, list[str]] = {title: [] for title in PARTS}
+    for name in (n for n in autotune.__all__ if not n.startswith("_") and n not in operators()):
+        home = autotune._HOMES[name]
+        found[next(title for title, modules in PARTS.items() if home.startswith(modules))].append(name)
+    return found
+
+
+def _python_entry(name: str, item: Any) -> str:
+    if not inspect.isclass(item):
+        return _entry(name, item.__doc__, f"{name}{_signature(item)}")
+    if issubclass(item, Exception) or dataclasses.is_dataclass(item):
+        shown = _entry(name, item.__doc__)
+    else:
+        shown = _entry(name, item.__doc__, f"{name}{_signature(item)}")
+    rows = [_member(member, value) for member, value in vars(item).items() if not member.startswith("_")]
+    rows = [row for row in rows if row]
+    return "\n".join([f"{shown}\n", "| member | |", "| --- | --- |", *rows]) if rows else shown
+
+
+def _member(name: str, value: Any) -> str:
+    """A method or property with the first paragraph of its docstring; nothing for plain data."""
+    function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+    if not inspect.isfunction(function) or not function.__doc__:
+        return ""
+    call = "" if isinstance(value, property) else re.sub(r"\b(self|cls)(, )?", "", _signature(function), count=1)
+    first = " ".join(inspect.cleandoc(function.__doc__).split("\n\n")[0].split()).replace("``", "`")
+    return _row(f"`{name}{call}`", first)
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _signature(function: Any) -> str:
+    # Annotations are strings here, which the signature quotes like a default.
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(function)))
+
+
+def _entry(name: str, docstring: str | None, call: str = "") -> str:
+    shown = f"```text\n{call}\n```\n\n" if call else ""
+    return f"### `{name}`\n\n{shown}{markdown(docstring)}".rstrip()
+
+
+def operators_page() -> str:
     """The operators by family: what they compute, and their parameters."""
     parts = []
     for family, members in families().items():
-        listed = ", ".join(f"[`{name}`](#{name})" for name in members)
-        parts.append(f"**{family.capitalize()}**: {listed}")
-    for name, operator in (pair for members in families().values() for pair in members.items()):
-        rows = "\n".join(f"| `{p.name}` | `{p.default}` | {p.help} |" for p in operator.params)
-        table = f"| parameter | default | meaning |\n| --- | --- | --- |\n{rows}"
-        parts.append(f"### `{name}`\n\n{operator.summary}.\n\n{markdown(operator.declare.__doc__)}\n\n{table}")
+        parts.append(f"## {family.capitalize()}")
+        for name, operator in members.items():
+            rows = [_row(f"`{p.name}`", f"`{p.default}`", p.help) for p in operator.params]
+            table = "\n".join(["| parameter | default | meaning |", "| --- | --- | --- |", *rows])
+            parts.append(f"### `{name}`\n\n{operator.summary}.\n\n{markdown(operator.declare.__doc__)}\n\n{table}")
     return "\n\n".join(parts)
 
 
-def primitive_pages() -> str:
+def primitives_page() -> str:
     """The primitives, which are methods of a schedule."""
-    parts = []
+    parts = ["Each is a method of `Schedule` that returns a new schedule."]
     for name, step in primitives().items():
         arguments = ", ".join(
             field.name if field.default is dataclasses.MISSING else f"{field.name}={field.default!r}"
             for field in dataclasses.fields(step)
         )
-        parts.append(f"### `{name}`\n\n```text\nschedule.{name}({arguments})\n```\n\n{markdown(step.__doc__)}")
+        parts.append(_entry(name, step.__doc__, f"schedule.{name}({arguments})"))
     return "\n\n".join(parts)
 
 
-def strategy_pages() -> str:
+def strategies_page() -> str:
     """The search strategies."""
-    return "\n\n".join(f"### `{name}`\n\n{markdown(strategy.__doc__)}" for name, strategy in strategies().items())
+    return "\n\n".join(_entry(name, strategy.__doc__) for name, strategy in strategies().items())
 
 
-def target_pages() -> str:
+def targets_page() -> str:
     """The targets and their facts."""
-    parts = []
+    parts = ["`native` is the widest of these that the machine runs, with its extensions."]
     for name, target in facts.TARGETS.items():
         shown = {
             "triple": f"`{target.triple}`", "features": ", ".join(f"`{feature}`" for feature in target.features),
@@ -102,18 +154,47 @@ def target_pages() -> str:
     return "\n\n".join(parts)
 
 
-def page() -> str:
-    """The whole page."""
-    sections = {
-        "Python": functions(),
-        "Operators": operator_pages(),
-        "Primitives": f"Each is a method of `Schedule` that returns a new schedule.\n\n{primitive_pages()}",
-        "Strategies": strategy_pages(),
-        "Targets": f"`native` is the widest of these that the machine runs, with its extensions.\n\n{target_pages()}",
+def index() -> str:
+    """The page that lists every entry of the others."""
+    lists = {
+        "python": [(title, names) for title, names in python_parts().items()],
+        "operators": [(family.capitalize(), members) for family, members in families().items()],
+        "primitives": [("Schedule steps", primitives())],
+        "strategies": [("Search", strategies())],
+        "targets": [("Processors", facts.TARGETS)],
     }
-    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
-    return f"# Reference\n\nMade from the docstrings by `python docs/reference.py`.\n\n{body}\n"
+    parts = [
+        "# Reference",
+        "Made from the docstrings by `python docs/reference.py`: one page each for "
+        + ", ".join(f"[{page}](reference/{page}.md)" for page in lists)
+        + ".",
+    ]
+    for page, groups in lists.items():
+        parts.append(f"## {page.capitalize()}")
+        parts += [f"- {title}: {_links(page, names)}" for title, names in groups]
+    return "\n\n".join(parts) + "\n"
+
+
+def _links(page: str, names: Iterable[str]) -> str:
+    return ", ".join(f"[`{name}`](reference/{page}.md#{name.lower()})" for name in names)
+
+
+def pages() -> Mapping[Path, str]:
+    """Every page and its text."""
+    bodies = {
+        "python": python_page(), "operators": operators_page(), "primitives": primitives_page(),
+        "strategies": strategies_page(), "targets": targets_page(),
+    }  # fmt: skip
+    return {
+        INDEX: index(),
+        **{
+            FOLDER / f"{name}.md": f"# {name.capitalize()}\n\n[All entries](../reference.md)\n\n{body}\n"
+            for name, body in bodies.items()
+        },
+    }
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    FOLDER.mkdir(exist_ok=True)
+    for path, text in pages().items():
+        path.write_text(text)

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+import autotune
 from autotune.schedules.primitives import primitives
 from autotune.search.strategies import strategies
 from autotune.targets.facts import TARGETS
@@ -91,16 +92,23 @@ def reference() -> ModuleType:
 
 
 def test_the_reference_is_complete(reference: ModuleType) -> None:
-    headings = re.findall(r"^### `(.*)`$", reference.PAGE.read_text(), re.MULTILINE)
-    for registry in (operators(), primitives(), strategies(), TARGETS):
-        assert set(registry) <= set(headings)
+    registries = {"operators": operators(), "primitives": primitives(), "strategies": strategies(), "targets": TARGETS}
+    names = {name for name in autotune.__all__ if not name.startswith("_")} - set(operators())
+    for page, known in {**registries, "python": names}.items():
+        headings = re.findall(r"^### `(.*)`$", (reference.FOLDER / f"{page}.md").read_text(), re.MULTILINE)
+        assert set(known) == set(headings), f"run: python docs/reference.py ({page})"
+        for name in known:
+            assert f"[`{name}`](reference/{page}.md#{name.lower()})" in reference.INDEX.read_text()
 
 
 def test_the_reference_is_current(reference: ModuleType) -> None:
-    assert reference.PAGE.read_text() == reference.page(), "run: python docs/reference.py"
+    pages = reference.pages()
+    assert {path for path in pages if path != reference.INDEX} == set(reference.FOLDER.iterdir())
+    for path, text in pages.items():
+        assert path.read_text() == text, "run: python docs/reference.py"
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
