@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import stage_primitives
 from differential import compare
 from operators_for_tests import chain, double, matmul
 
@@ -222,6 +223,8 @@ NAMES = [
     "decompose_reduction",
     "transform_layout",
 ]
+GOLDEN += [(output, apply, text) for _, output, apply, text in stage_primitives.GOLDEN]
+NAMES += [name for name, *_ in stage_primitives.GOLDEN]
 
 
 @pytest.mark.parametrize(("output", "apply", "text"), GOLDEN, ids=NAMES)
@@ -288,6 +291,9 @@ REFUSED: list[tuple[Tensor, Apply, str]] = [
 ]  # fmt: skip
 
 
+REFUSED += stage_primitives.REFUSED
+
+
 @pytest.mark.parametrize(("output", "apply", "message"), REFUSED, ids=[message for *_, message in REFUSED])
 def test_refusals_name_what_exists(output: Tensor, apply: Apply, message: str) -> None:
     with pytest.raises(ScheduleError, match=message):
@@ -320,8 +326,10 @@ def test_a_stage_that_others_read_stays_where_they_find_it() -> None:
 
 
 def test_unknown_primitive_names_the_known_ones() -> None:
-    with pytest.raises(AttributeError, match=r"no primitive 'tensorize'; known: cache_read, cache_write"):
-        _ = create_schedule(double()).tensorize
+    with pytest.raises(
+        AttributeError, match=r"no primitive 'no_such'; known: add_unit_loop, .*cache_read, cache_write"
+    ):
+        _ = create_schedule(double()).no_such
 
 
 def test_schedules_are_values() -> None:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from autotune.schedules.state import Fuse, Number, Split, Stage, State, reads
+from autotune.schedules.state import Fuse, Number, Split, Stage, State, Unit, reads
 from autotune.tensor_expr.affine import interval_length, lowest_index
 from autotune.tensor_expr.expr import Expr
 
@@ -65,6 +65,9 @@ class StageBounds:
             if isinstance(relation, Fuse):
                 extents[relation.child] = extents[relation.outer] * extents[relation.inner]
                 continue
+            if isinstance(relation, Unit):
+                extents[relation.child] = 1
+                continue
             rest = extents[relation.parent]
             for child, factor in zip(reversed(relation.children[1:]), reversed(relation.factors), strict=True):
                 extents[child] = minimum(factor, rest)
@@ -91,7 +94,7 @@ class StageBounds:
             if isinstance(relation, Fuse):
                 for part in (relation.outer, relation.inner):
                     cover[part] = where_above_one(cover[relation.child], self.extents[part])
-            else:
+            elif isinstance(relation, Split):
                 span: Number = 1
                 for child in relation.children:
                     span = span + (cover[child] - 1) * self.strides[child]

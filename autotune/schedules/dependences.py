@@ -1,16 +1,140 @@
-"""Which iterations of a stage depend on each other."""
+"""Which iterations and which stages depend on each other: the one place that decides whether a step is legal.
+
+Every element of a stage is computed from other stages alone, so that its loops carry a dependence only where several
+iterations update one element:
+
+* ``REDUCTION``: the loops that reduction axes have a part in. Reducers are associative and commutative, so that the
+  iterations may come in any order, but not at once.
+* ``ORDERED``: a loop whose iterations must come in their order. (Scans will be the first; ``carried`` names them.)
+
+All other loops carry none: their iterations may run at once. Loops interchange as the direction vectors of dependences
+say (Allen and Kennedy, Optimizing Compilers for Modern Architectures, 2001, section 5.2): a dependence along one axis
+has one direction that is not zero, until the axis is split; then its parts must stay in the order of the split.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from autotune.errors import ScheduleError
-from autotune.schedules.state import Stage
+from autotune.schedules.state import Stage, State, reads
+
+REDUCTION, ORDERED = "reduction", "ordered"
+_DONE = {"vectorize": "vectorized", "parallel": "parallel"}
 
 
-def check_independent(stage: Stage, axis: str, how: str) -> None:
-    """Refuse a loop whose iterations write one element, where they would run at once (``how``: parallel, ...)."""
-    if axis in stage.reduce_loops:
-        spatial = ", ".join(loop for loop in stage.loops if loop not in stage.reduce_loops)
+# -- within a stage --------------------------------------------------------------------------------------------------
+
+
+def carried(stage: Stage) -> Mapping[str, str]:
+    """The loops that carry a dependence, each with its kind."""
+    return {loop: REDUCTION for loop in stage.loops if loop in stage.reduce_loops}
+
+
+def independent_loops(stage: Stage) -> tuple[str, ...]:
+    """The loops whose iterations may run at once."""
+    return tuple(loop for loop in stage.loops if loop not in carried(stage))
+
+
+def permutable(stage: Stage, order: Sequence[str]) -> bool:
+    """Whether the stage's loops may stand in another order."""
+    ordered = [loop for loop in stage.loops if carried(stage).get(loop) == ORDERED]
+    return [loop for loop in order if loop in ordered] == ordered
+
+
+def check_permutable(stage: Stage, order: Sequence[str]) -> None:
+    """Refuse an order of loops in which iterations that must follow each other would not."""
+    if not permutable(stage, order):
+        ordered = ", ".join(loop for loop in stage.loops if carried(stage).get(loop) == ORDERED)
         raise ScheduleError(
-            f"stage {stage.name!r}: axis {axis!r} is a reduction, whose iterations write one element, and cannot be "
-            f"{how}; its spatial axes are: {spatial or 'none'}"
+            f"stage {stage.name!r}: each iteration of {ordered} needs the one before it; these must stay in this order"
         )
+
+
+def check_independent(stage: Stage, axis: str, kind: str) -> None:
+    """Refuse a loop that carries a dependence where its iterations would run at once (``vectorize``, ``parallel``)."""
+    dependence = carried(stage).get(axis)
+    if dependence is None or (kind == "parallel" and dependence == REDUCTION and stage.atomic):
+        return
+    spatial = ", ".join(independent_loops(stage)) or "none"
+    if dependence == REDUCTION:
+        why = "is a reduction, whose iterations write one element, and"
+    else:
+        why = "runs in order, since each iteration needs the one before it, and"
+    raise ScheduleError(
+        f"stage {stage.name!r}: axis {axis!r} {why} cannot be {_DONE[kind]}; its spatial axes are: {spatial}"
+    )
+
+
+def check_fusable(stage: Stage, axes: Sequence[str]) -> None:
+    """Refuse to merge loops that carry different dependences."""
+    dependences = carried(stage)
+    kinds = [dependences.get(axis) for axis in axes]
+    if len(set(kinds)) > 1:
+        bound = next(number for number, kind in enumerate(kinds) if kind is not None)
+        raise ScheduleError(
+            f"stage {stage.name!r}: cannot fuse {kinds[bound]} axis {axes[bound]!r} with a spatial one; "
+            f"its axes are: {', '.join(stage.loops)}"
+        )
+
+
+def check_before_reduction(stage: Stage, axis: str) -> None:
+    """Refuse to initialise a result at a loop inside of one that adds to it."""
+    position = stage.require_loop(axis)
+    reducing = [place for place, loop in enumerate(stage.loops) if carried(stage).get(loop) == REDUCTION]
+    if not reducing:
+        raise ScheduleError(f"stage {stage.name!r} is not a reduction; its axes are: {', '.join(stage.loops)}")
+    if position > reducing[0]:
+        allowed = ", ".join(stage.loops[: reducing[0] + 1])
+        raise ScheduleError(
+            f"stage {stage.name!r}: axis {axis!r} is inside the reduction, and initialising there would discard sums; "
+            f"allowed axes are: {allowed}"
+        )
+
+
+# -- between stages --------------------------------------------------------------------------------------------------
+
+
+def producers(state: State, name: str) -> frozenset[str]:
+    """The stages that a stage depends on, directly or through others."""
+    found: set[str] = set()
+    stack = [name]
+    while stack:
+        for read in reads(state.stages[stack.pop()].tensor):
+            if read.tensor.name not in found:
+                found.add(read.tensor.name)
+                stack.append(read.tensor.name)
+    return frozenset(found)
+
+
+def check_holds(state: State, stage: Stage, holder: Stage, axis: str) -> None:
+    """Refuse to compute ``stage`` in a loop that does not depend on it, or outside of which it is read."""
+    if stage.name not in producers(state, holder.name):
+        raise ScheduleError(
+            f"stage {holder.name!r} does not depend on {stage.name!r}, so it cannot hold its computation"
+        )
+    for reader in state.consumers(stage.name):
+        if reader.name != holder.name and not state.nested_in(reader.name, holder.name, axis):
+            raise ScheduleError(
+                f"stage {stage.name!r} cannot be computed at {holder.name!r} axis {axis!r}: "
+                f"{reader.name!r} reads it outside that axis"
+            )
+
+
+def check_attachments(state: State) -> State:
+    """The state, unless a stage is read outside of the loop that it is computed in (or that loop's stage is gone)."""
+    for stage in state.stages.values():
+        if stage.attach is None:
+            continue
+        holder, axis = stage.attach
+        if holder not in state.stages or axis not in state.stages[holder].loops:
+            raise ScheduleError(
+                f"stage {stage.name!r} is computed at {holder!r} axis {axis!r}, which this step would remove"
+            )
+        for reader in state.consumers(stage.name):
+            if reader.name != holder and not state.nested_in(reader.name, holder, axis):
+                raise ScheduleError(
+                    f"stage {stage.name!r} is computed at {holder!r} axis {axis!r}, "
+                    f"but {reader.name!r} would read it outside that axis"
+                )
+    return state

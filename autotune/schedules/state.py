@@ -4,8 +4,9 @@ A stage is one tensor of the operator (or a cached copy that a primitive added) 
 refer to each other by tensor *name*, so that rewriting one stage's body leaves the others alone.
 
 A loop is a leaf of a tree that starts at an axis: ``Split`` cuts a loop into loops, outermost first, and ``Fuse``
-merges two adjacent loops into one. Factors are numbers, or NumPy columns with one entry per candidate: the same steps
-replayed over columns describe a whole population (``autotune.schedules.bounds``).
+merges two adjacent loops into one; ``Unit`` adds a loop of one iteration. Factors are numbers, or NumPy columns with
+one entry per candidate: the same steps replayed over columns describe a whole population
+(``autotune.schedules.bounds``).
 """
 
 from __future__ import annotations
@@ -45,6 +46,16 @@ class Fuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Unit:
+    """``child`` is a loop of one iteration that no axis has a part in."""
+
+    child: str
+
+
+Relation: TypeAlias = "Split | Fuse | Unit"
+
+
+@dataclass(frozen=True, slots=True)
 class LayoutDim:
     """A physical dimension whose divisor and modulus may be columns; see ``autotune.schedules.layout.Dim``."""
 
@@ -58,16 +69,19 @@ class Stage:
     """One tensor and how it is computed.
 
     ``attach`` is the (stage, loop) inside which it is computed, or None at the root; ``init_at`` the loop before which
-    a reduction's result is initialised, or None for the innermost possible place.
+    a reduction's result is initialised, or None for the innermost possible place. The loops from ``block`` on are one
+    indivisible block. ``atomic``: threads may update one element at a time.
     """
 
     tensor: Tensor
     loops: tuple[str, ...] = ()
-    relations: tuple[Split | Fuse, ...] = ()
+    relations: tuple[Relation, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     attach: tuple[str, str] | None = None
     layout: tuple[LayoutDim, ...] | None = None
     init_at: str | None = None
+    block: str | None = None
+    atomic: bool = False
 
     @property
     def name(self) -> str:
@@ -87,27 +101,51 @@ class Stage:
         """The loops that a reduction axis has a part in."""
         found = {axis.name for axis in self.tensor.reduce_axes}
         for relation in self.relations:
-            if isinstance(relation, Split) and relation.parent in found:
-                found.update(relation.children)
-            elif isinstance(relation, Fuse) and {relation.outer, relation.inner} & found:
-                found.add(relation.child)
+            if found.intersection(consumed(relation)):
+                found.update(produced(relation))
         return frozenset(found)
 
     def require_loop(self, loop: str) -> int:
         """The loop's position, or ``ScheduleError`` naming the stage, the axis and the axes that exist."""
         if loop not in self.loops:
             known = ", ".join(self.loops) or "none"
-            gone = any(loop in self._consumed(relation) for relation in self.relations)
+            gone = any(loop in consumed(relation) for relation in self.relations)
             state = "was split or fused away" if gone else "does not exist"
             raise ScheduleError(f"stage {self.name!r}: axis {loop!r} {state}; its axes are: {known}")
-        return self.loops.index(loop)
+        position = self.loops.index(loop)
+        if self.block is not None and position >= self.loops.index(self.block):
+            free = ", ".join(self.loops[: self.loops.index(self.block)]) or "none"
+            raise ScheduleError(
+                f"stage {self.name!r}: axis {loop!r} is inside the block that begins at {self.block!r}; "
+                f"the axes outside it are: {free}"
+            )
+        return position
 
-    @staticmethod
-    def _consumed(relation: Split | Fuse) -> tuple[str, ...]:
-        return (relation.parent,) if isinstance(relation, Split) else (relation.outer, relation.inner)
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether a step has touched its loops or its place."""
+        return self.loops != self.axis_names or bool(self.kinds) or self.attach is not None or self.block is not None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that an axis or loop of it has or had."""
+        made = (name for relation in self.relations for name in produced(relation))
+        return frozenset((*self.loops, *self.axis_names, *made))
 
     def with_kind(self, loop: str, kind: str) -> Stage:
         return replace(self, kinds=MappingProxyType({**self.kinds, loop: kind}))
+
+
+def consumed(relation: Relation) -> tuple[str, ...]:
+    """The loops that a relation takes away."""
+    if isinstance(relation, Split):
+        return (relation.parent,)
+    return (relation.outer, relation.inner) if isinstance(relation, Fuse) else ()
+
+
+def produced(relation: Relation) -> tuple[str, ...]:
+    """The loops that a relation makes."""
+    return relation.children if isinstance(relation, Split) else (relation.child,)
 
 
 def fresh_stage(tensor: Tensor) -> Stage:
@@ -183,25 +221,6 @@ class State:
                 return self.stages[parent].loops.index(at) >= self.stages[parent].loops.index(loop)
             current = self.stages[parent]
         return False
-
-
-def check_attachments(state: State) -> State:
-    """The state, unless a stage is read outside of the loop that it is computed in (or that loop's stage is gone)."""
-    for stage in state.stages.values():
-        if stage.attach is None:
-            continue
-        holder, axis = stage.attach
-        if holder not in state.stages or axis not in state.stages[holder].loops:
-            raise ScheduleError(
-                f"stage {stage.name!r} is computed at {holder!r} axis {axis!r}, which this step would remove"
-            )
-        for reader in state.consumers(stage.name):
-            if reader.name != holder and not state.nested_in(reader.name, holder, axis):
-                raise ScheduleError(
-                    f"stage {stage.name!r} is computed at {holder!r} axis {axis!r}, "
-                    f"but {reader.name!r} would read it outside that axis"
-                )
-    return state
 
 
 @lru_cache(maxsize=4096)

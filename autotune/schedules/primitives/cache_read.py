@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
+from autotune.schedules.dependences import check_attachments
 from autotune.schedules.primitives.step import Step, primitive
-from autotune.schedules.state import State, check_attachments, fresh_stage
+from autotune.schedules.state import State, fresh_stage
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import Axis, Expr, Read, rewrite
 from autotune.tensor_expr.tensor import Tensor

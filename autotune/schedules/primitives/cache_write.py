@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
+from autotune.schedules.dependences import check_attachments
 from autotune.schedules.primitives.step import Step, primitive
-from autotune.schedules.state import State, check_attachments, fresh_stage
+from autotune.schedules.state import State, fresh_stage
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import Axis, Expr, Read, Reduce, substitute
 from autotune.tensor_expr.tensor import Tensor
@@ -33,7 +34,7 @@ class CacheWrite(Step):
 
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
-        if stage.loops != stage.axis_names or stage.kinds or stage.attach:
+        if stage.is_scheduled:
             raise ScheduleError(
                 f"stage {stage.name!r} has been scheduled already; cache_write comes before its loops are changed "
                 f"(its axes are: {', '.join(stage.loops)})"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
+from autotune.schedules.dependences import check_attachments, check_holds
 from autotune.schedules.primitives.step import Step, primitive
-from autotune.schedules.state import State, check_attachments
+from autotune.schedules.state import State
 
 _DONE = {"vectorize": "vectorized", "unroll": "unrolled"}
 
@@ -49,15 +50,5 @@ class ComputeAt(Step):
             )
         if any(stage.kind(loop) == "parallel" for loop in stage.loops):
             raise ScheduleError(f"stage {stage.name!r} has a parallel axis and must stay at the root")
-        names = list(state.stages)
-        if names.index(consumer.name) < names.index(stage.name):
-            raise ScheduleError(
-                f"stage {consumer.name!r} does not depend on {stage.name!r}, so it cannot hold its computation"
-            )
-        for reader in state.consumers(stage.name):
-            if reader.name != consumer.name and not state.nested_in(reader.name, consumer.name, self.axis):
-                raise ScheduleError(
-                    f"stage {stage.name!r} cannot be computed at {consumer.name!r} axis {self.axis!r}: "
-                    f"{reader.name!r} reads it outside that axis"
-                )
+        check_holds(state, stage, consumer, self.axis)
         return check_attachments(state.with_stage(replace(stage, attach=(consumer.name, self.axis))))

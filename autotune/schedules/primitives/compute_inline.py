@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
+from autotune.schedules.dependences import check_attachments
 from autotune.schedules.primitives.step import Step, primitive
-from autotune.schedules.state import State, check_attachments, reads
+from autotune.schedules.state import State, reads
 from autotune.tensor_expr.expr import Expr, Read, Reduce, rewrite, substitute
 
 
@@ -32,7 +33,7 @@ class ComputeInline(Step):
         body, axes = stage.tensor.body, stage.tensor.axes
         if body is None or isinstance(body, Reduce):
             raise ScheduleError(f"stage {stage.name!r} is a reduction and cannot be inlined")
-        if stage.loops != stage.axis_names or stage.attach:
+        if stage.is_scheduled:
             raise ScheduleError(f"stage {stage.name!r} has been scheduled already; inline it before that")
         inlined: Expr = body
 

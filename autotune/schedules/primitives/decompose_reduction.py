@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from autotune.errors import ScheduleError
+from autotune.schedules.dependences import check_before_reduction
 from autotune.schedules.primitives.step import Step, primitive
 from autotune.schedules.state import State
 
@@ -30,14 +30,5 @@ class DecomposeReduction(Step):
 
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
-        position = stage.require_loop(self.axis)
-        reducing = [number for number, loop in enumerate(stage.loops) if loop in stage.reduce_loops]
-        if not reducing:
-            raise ScheduleError(f"stage {stage.name!r} is not a reduction; its axes are: {', '.join(stage.loops)}")
-        if position > reducing[0]:
-            allowed = ", ".join(stage.loops[: reducing[0] + 1])
-            raise ScheduleError(
-                f"stage {stage.name!r}: axis {self.axis!r} is inside the reduction, and initialising there would "
-                f"discard sums; allowed axes are: {allowed}"
-            )
+        check_before_reduction(stage, self.axis)
         return state.with_stage(replace(stage, init_at=self.axis))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
-from autotune.schedules.primitives.step import Step, check_no_attached, check_plain, primitive
+from autotune.schedules.dependences import check_fusable
+from autotune.schedules.primitives.step import Step, check_name, check_no_attached, check_plain, primitive
 from autotune.schedules.state import Fuse as Relation
 from autotune.schedules.state import State
 
@@ -41,16 +42,9 @@ class Fuse(Step):
                 f"stage {stage.name!r}: {', '.join(self.axes)} are not next to each other in this order; "
                 f"its axes are: {', '.join(stage.loops)}"
             )
-        reducing = [axis in stage.reduce_loops for axis in self.axes]
-        if any(reducing) and not all(reducing):
-            raise ScheduleError(
-                f"stage {stage.name!r}: cannot fuse reduction axis {self.axes[reducing.index(True)]!r} with a spatial "
-                f"one; its axes are: {', '.join(stage.loops)}"
-            )
-        if self.fused and self.fused in stage.loops:
-            raise ScheduleError(
-                f"stage {stage.name!r}: the name {self.fused!r} is taken; its axes are: {', '.join(stage.loops)}"
-            )
+        check_fusable(stage, self.axes)
+        if self.fused:
+            check_name(stage, self.fused)
         relations, outer = [], self.axes[0]
         for number, axis in enumerate(self.axes[1:], 2):
             last = number == len(self.axes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
+from autotune.schedules.dependences import check_permutable
 from autotune.schedules.primitives.step import Step, primitive
 from autotune.schedules.state import Stage, State
 
@@ -39,7 +40,9 @@ class Reorder(Step):
             raise ScheduleError(f"stage {stage.name!r}: reorder names an axis twice: {', '.join(self.axes)}")
         following = iter(self.axes)
         moved = set(self.axes)
+        before = stage
         stage = replace(stage, loops=tuple(next(following) if loop in moved else loop for loop in stage.loops))
+        check_permutable(before, stage.loops)
         check_order(stage)
         return state.with_stage(stage)
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
-from autotune.schedules.primitives.step import Factor, Step, check_factors, check_no_attached, check_plain, primitive
+from autotune.schedules.primitives.step import (
+    Factor,
+    Step,
+    check_factors,
+    check_name,
+    check_no_attached,
+    check_plain,
+    name_taken,
+    primitive,
+)
 from autotune.schedules.state import Split as Relation
 from autotune.schedules.state import Stage, State
 
@@ -50,12 +59,10 @@ def split_loop(stage: Stage, axis: str, factors: tuple[Factor, ...], names: tupl
             f"stage {stage.name!r}, axis {axis!r}: {len(factors)} factors make {count} loops, got names {children}"
         )
     position = stage.loops.index(axis)
-    taken = {*stage.loops, *stage.axis_names, *(c for r in stage.relations for c in getattr(r, "children", ()))}
     for child in children:
-        if child in taken or children.count(child) > 1:
-            raise ScheduleError(
-                f"stage {stage.name!r}: the name {child!r} is taken; its axes are: {', '.join(stage.loops)}"
-            )
+        if children.count(child) > 1:
+            raise name_taken(stage, child)
+        check_name(stage, child)
     return replace(
         stage,
         loops=(*stage.loops[:position], *children, *stage.loops[position + 1 :]),

@@ -127,6 +127,17 @@ def check_factors(stage: Stage, axis: str, factors: tuple[Factor, ...]) -> None:
             )
 
 
+def check_name(stage: Stage, name: str) -> None:
+    """Refuse a name for a loop that another axis or loop of the stage has or had."""
+    if name in stage.names:
+        raise name_taken(stage, name)
+
+
+def name_taken(stage: Stage, name: str) -> ScheduleError:
+    """The refusal of a name that cannot be given to one more loop."""
+    return ScheduleError(f"stage {stage.name!r}: the name {name!r} is taken; its axes are: {', '.join(stage.loops)}")
+
+
 def check_plain(stage: Stage, axis: str) -> None:
     """Refuse to reshape a loop that is already parallel, unrolled or vectorised, or that stages are computed in."""
     stage.require_loop(axis)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
+from autotune.schedules.dependences import check_permutable
 from autotune.schedules.primitives.reorder import check_order
 from autotune.schedules.primitives.split import split_loop
 from autotune.schedules.primitives.step import Factor, Step, check_factors, check_no_attached, check_plain, primitive
@@ -49,6 +50,8 @@ class Tile(Step):
         for axis, factor in zip(self.axes, self.factors, strict=True):
             stage = split_loop(stage, axis, (factor,), ())
         tiled = (*(f"{axis}.0" for axis in self.axes), *(f"{axis}.1" for axis in self.axes))
-        stage = replace(stage, loops=(*before, *tiled, *after))
+        order = (*before, *tiled, *after)
+        check_permutable(stage, order)
+        stage = replace(stage, loops=order)
         check_order(stage)
         return state.with_stage(stage)

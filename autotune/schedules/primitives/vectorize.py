@@ -30,7 +30,7 @@ class Vectorize(Step):
         check_plain(stage, self.axis)
         for loop in stage.loops[stage.loops.index(self.axis) :]:
             check_no_attached(state, stage, loop)
-        check_independent(stage, self.axis, "vectorized")
+        check_independent(stage, self.axis, "vectorize")
         other = [loop for loop in stage.loops if stage.kind(loop) == "vectorize"]
         if other:
             raise ScheduleError(
