@@ -105,7 +105,7 @@ def test_other_targets_are_assembled_and_compiled_but_not_loaded() -> None:
 
 
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="unknown operator 'conv9'; known: conv2d, matmul"):
+    with pytest.raises(UsageError, match=r"unknown operator 'conv9'; .*conv2d"):
         autotune.tune("conv9")
     with pytest.raises(UsageError, match="'a' is a placeholder; there is nothing to compute"):
         autotune.tune(autotune.placeholder((4,), name="a"))
