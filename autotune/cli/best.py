@@ -11,7 +11,7 @@ import click
 from autotune.api import default_path
 from autotune.cli.operators import Operators, command_line, operator_options
 from autotune.cli.options import database_option, json_option, target_option, threads_option
-from autotune.cli.report import one_object, plural, speed, table
+from autotune.cli.report import evidence, one_object, peak_fraction, plural, table
 from autotune.errors import AutotuneError
 from autotune.search.limits import check_count
 from autotune.search.lookup import best_record, schedule_of
@@ -44,25 +44,21 @@ def _best(
         failed = trials - opened.count(task, phase="trial", status="ok")
     assert record.seconds is not None
     schedule = schedule_of(workload, record, task, path)
-    peak = record.probe * 1e9 * threads if record.probe else None
-    fraction = workload.flops / record.seconds / peak if peak else None
     if as_json:
         data = {
             "workload": workload.text, "target": chosen.name, "device": task.device.name, "threads": threads,
             "trials": trials, "failed": failed, "best_seconds": record.seconds,
-            "gflops": workload.flops / record.seconds / 1e9, "peak_fraction": fraction, "verified": record.verified,
+            "gflops": workload.flops / record.seconds / 1e9, "verified": record.verified,
+            "peak_fraction": peak_fraction(record, task, workload),
             "max_error": record.max_error, "evidence": record.evidence, "created": record.created,
             "toolchain": task.toolchain, "schedule": schedule.to_json(), "database": str(path),
         }  # fmt: skip
         click.echo(one_object(data))
         return
-    error = "" if record.max_error is None else f", max error {record.max_error:.1e} of the largest value"
     rows = {
         "target": f"{chosen.name} on {task.device.name}, {plural(threads, 'thread')}",
-        "best": speed(record.seconds, workload.flops, fraction),
-        "verified": f"yes{error}",
         "trials": f"{trials}, {failed} failed",
-        "recorded": f"{record.created}, {record.evidence} with {task.toolchain}",
+        **evidence(record, task, workload),
         "database": str(path),
     }
     click.echo(f"{workload.text}\n{table(rows)}\nSchedule:")

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from autotune.search.events import TuneResult
+from autotune.tensor_expr.workload import Workload
+from autotune.tuning_logs import Record, Task
 
 
 def duration(seconds: float) -> str:
@@ -22,6 +24,24 @@ def speed(seconds: float, flops: int, peak_fraction: float | None) -> str:
     """Time, GFLOP/s and the share of the device's peak."""
     share = "" if peak_fraction is None else f", {peak_fraction:.1%} of peak"
     return f"{duration(seconds)}, {flops / seconds / 1e9:.1f} GFLOP/s{share}"
+
+
+def evidence(record: Record, task: Task, workload: Workload) -> dict[str, str]:
+    """What is known of a stored measurement: its figures, whether they were checked, and when and how it was made."""
+    error = "" if record.max_error is None else f", max error {record.max_error:.1e} of the largest value"
+    fraction = peak_fraction(record, task, workload)
+    return {
+        "best": "not measured" if record.seconds is None else speed(record.seconds, workload.flops, fraction),
+        "verified": f"yes{error}" if record.verified else "no",
+        "recorded": f"{record.created}, {record.evidence} with {task.toolchain}",
+    }
+
+
+def peak_fraction(record: Record, task: Task, workload: Workload) -> float | None:
+    """A record's speed as a share of what the probe beside it reached on as many threads."""
+    if record.seconds is None or not record.probe:
+        return None
+    return workload.flops / record.seconds / (record.probe * 1e9 * task.threads)
 
 
 def table(rows: Mapping[str, str]) -> str:

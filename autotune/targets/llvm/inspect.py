@@ -14,6 +14,10 @@ _RELOAD = re.compile(r"\(%rsp\)(?:\{\w+\})?,.*%[xyz]mm\d+|^\s+ldu?[rp]\s+[qdv]\d
 def innermost_loops(assembly: str) -> list[list[str]]:
     """The lines of every loop that holds no other, in order; a loop is what a branch back to a label encloses."""
     lines = assembly.splitlines()
+    return [lines[span.start : span.stop] for span in _innermost_spans(lines)]
+
+
+def _innermost_spans(lines: list[str]) -> list[range]:
     labels = {match[1]: number for number, line in enumerate(lines) if (match := _LABEL.match(line))}
     spans = []
     for number, line in enumerate(lines):
@@ -21,7 +25,18 @@ def innermost_loops(assembly: str) -> list[list[str]]:
         if match and labels.get(match[1], number + 1) <= number:
             spans.append((labels[match[1]], number))
     inner = [a for a in spans if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
-    return [lines[start : end + 1] for start, end in sorted(set(inner))]
+    return [range(start, end + 1) for start, end in sorted(set(inner))]
+
+
+def busiest_loop(assembly: str) -> range:
+    """The numbers of the lines, from 0, of the innermost loop with most multiply-adds; none where there is no loop."""
+    lines = assembly.splitlines()
+    return max(_innermost_spans(lines), key=lambda span: multiply_adds(lines[span.start : span.stop]), default=range(0))
+
+
+def multiply_adds(loop: list[str]) -> int:
+    """Multiply-add instructions among the lines."""
+    return sum(1 for line in loop if _MULTIPLY_ADD.match(line))
 
 
 def branches(loop: list[str]) -> int:
@@ -31,8 +46,5 @@ def branches(loop: list[str]) -> int:
 
 def spills(assembly: str) -> int:
     """Vector reloads from the stack in one iteration of the busiest innermost loop: the one with most multiply-adds."""
-    loops = innermost_loops(assembly)
-    if not loops:
-        return 0
-    busiest = max(loops, key=lambda loop: sum(1 for line in loop if _MULTIPLY_ADD.match(line)))
-    return sum(1 for line in busiest if _RELOAD.search(line))
+    lines, span = assembly.splitlines(), busiest_loop(assembly)
+    return sum(1 for line in lines[span.start : span.stop] if _RELOAD.search(line))
