@@ -6,7 +6,7 @@ import pytest
 from differential import compare
 from operators_for_tests import matmul
 
-from autotune.lowering.ir import Allocate, Buffer, For, Function, If, Param, Stmt, Store
+from autotune.lowering.ir import Allocate, Buffer, For, Function, If, Param, Stmt, Store, block
 from autotune.lowering.passes.verify import VerifyError, verify
 from autotune.lowering.pipeline import PASSES, changes, lower
 from autotune.lowering.printer import show
@@ -15,7 +15,7 @@ from autotune.targets.facts import X86_AVX512
 from autotune.targets.host import native_target
 from autotune.tensor_expr import compute, placeholder, reduce_axis
 from autotune.tensor_expr import sum as total
-from autotune.tensor_expr.expr import Compare, Expr, Load, Select, Var, const
+from autotune.tensor_expr.expr import Axis, Binary, Call, Cast, Compare, Const, Expr, Load, Not, Select, Var, const
 
 
 def text_of(schedule: Schedule) -> str:
@@ -117,10 +117,50 @@ def copied(index: Expr) -> Store:
     return Store(Y, (ROW,), Load("float32", X, (index,)))
 
 
+def stored(value: Expr) -> For:
+    return loop(Store(Y, (ROW,), value))
+
+
+X_I = Load("float32", X, (ROW,))
 BROKEN = {
     "variable 'j' is used outside of its loop": loop(copied(COL)),
     "stores to 't', which does not exist there": loop(Store(LOCAL, (ROW,), const(0, "float32"))),
-    "buffer 't' is allocated twice": Allocate(LOCAL, Allocate(LOCAL, loop(copied(ROW)))),
+    "buffer 't' exists twice": Allocate(LOCAL, Allocate(LOCAL, loop(copied(ROW)))),
+    "buffer 'y' exists twice": Allocate(Y, loop(copied(ROW))),
+    "buffer 'u' is allocated, but it is no local one": Allocate(
+        Buffer("u", "float32", (8,), "input"), loop(copied(ROW))
+    ),
+    "loop variable 'i' exists twice": block(loop(copied(ROW)), loop(copied(ROW), n(4))),
+    "loop variable 'j' exists twice": loop(loop(copied(ROW), var=COL), var=COL),
+    "output 'y' is never stored to": block(),
+    "loads from 't' before anything is stored there": Allocate(
+        LOCAL, loop(Store(Y, (ROW,), Load("float32", LOCAL, (ROW,))))
+    ),
+    "loads from 'y' before anything is stored there": loop(Store(Y, (ROW,), Load("float32", Y, (ROW,)))),
+    "lanes of a vectorized loop differ in how often loop 'j' runs": loop(
+        loop(copied(ROW), ROW + 1, var=COL), kind="vectorize", lanes=8
+    ),
+    "race: every iteration of the parallel loop 'i' stores to one element of 'y', which outlives": loop(
+        loop(Store(Y, (COL,), const(0, "float32")), var=COL), kind="parallel"
+    ),
+    "race: every iteration of the vectorize loop 'i' stores to one element of 't'": Allocate(
+        LOCAL, loop(block(Store(LOCAL, (n(0),), const(0, "float32")), copied(ROW)), kind="vectorize", lanes=8)
+    ),
+    "the result of add should be int64, but is float32": stored(Binary("float32", "add", ROW, ROW)),
+    "the operands of add should be float32, but is int64": stored(Binary("float32", "add", X_I, ROW)),
+    "the operands of and should be bool, but is float32": stored(Binary("float32", "and", X_I, X_I)),
+    "the result of lt should be bool, but is float32": stored(Compare("float32", "lt", X_I, X_I)),
+    "div is of int64": stored(Cast("float32", Binary("int64", "div", ROW, ROW))),
+    "pow is no operation": stored(Binary("float32", "pow", X_I, X_I)),
+    "sinc is no intrinsic": stored(Call("float32", "sinc", (X_I,))),
+    "the operand of exp should be float32, but is int64": stored(Call("float32", "exp", (ROW,))),
+    "an operand of a select should be float32, but is int64": stored(Select("float32", ROW < 3, X_I, ROW)),
+    "the operand of not should be bool, but is float32": stored(Cast("float32", Not("bool", X_I))),
+    "an index of a load of x should be int64, but is int32": loop(copied(Cast("int32", ROW))),
+    "an index of a store to y should be int64, but is int32": loop(Store(Y, (Cast("int32", ROW),), X_I)),
+    "the constant 300 is no int8": stored(Cast("float32", Const("int8", 300))),
+    "Read is no expression of loop IR": stored(placeholder((8,), "float32", "p")[ROW]),
+    "axis 'a' has not been lowered": stored(Cast("float32", Axis("int64", "a", 8))),
     "y should be float32, but is float64": loop(Store(Y, (ROW,), const(0, "float64"))),
     "'x' is stored to, but it is the caller's input": loop(Store(X, (ROW,), const(0, "float32"))),
     "loads from 'x' out of bounds: index 0 is 8 to 15 of 8": loop(copied(ROW + 8)),
@@ -148,3 +188,20 @@ def test_the_verifier_says_what_is_wrong(message: str) -> None:
 def test_the_verifier_knows_the_conditions_around() -> None:
     guarded = Select("float32", Compare("bool", "ge", ROW, n(8)), const(0, "float32"), Load("float32", X, (ROW,)))
     verify(function(loop(If(Compare("bool", "lt", ROW, n(8)), Store(Y, (ROW,), guarded)), n(12))))
+
+
+def test_the_verifier_leaves_to_the_interpreter_what_it_cannot_decide() -> None:
+    """A load that a condition guards may follow a store of an earlier iteration; lanes of one iteration do not race."""
+    guarded = Select("float32", Compare("bool", "gt", ROW, n(0)), Load("float32", LOCAL, (n(0),)), X_I)
+    verify(function(Allocate(LOCAL, loop(block(stored_at_once(guarded), Store(LOCAL, (n(0),), X_I))))))
+    verify(function(block(loop(copied(ROW)), For(COL, n(1), "vectorize", Store(Y, (n(0),), const(0, "float32")), 8))))
+
+
+def stored_at_once(value: Expr) -> Store:
+    return Store(Y, (ROW,), value)
+
+
+def test_parameters_are_as_large_as_they_hold() -> None:
+    wrong = Function("kernel", (Param(X, (9,), None), Param(Y, (8,), None)), loop(copied(ROW)))
+    with pytest.raises(VerifyError, match=r"parameter 'x' is \[8\], but holds \[9\]"):
+        verify(wrong)

@@ -1,20 +1,23 @@
-"""Checks that a lowered function means something: scopes, dtypes, loop kinds, and accesses in bounds.
+"""Checks that a lowered function means something: scopes, dtypes, loop kinds, definitions before uses, and bounds.
 
 An access is in bounds where interval analysis, with the conditions around it, proves so. What a condition on data
-guards, or what data addresses, cannot be decided here and is left to the interpreter.
+guards, or what data addresses, cannot be decided here and is left to the interpreter; so are races, other than those of
+a store that every iteration of a parallel or vectorised loop makes to one and the same element.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autotune.errors import AutotuneError
 from autotune.lowering.analysis import function_ranges
-from autotune.lowering.ir import Allocate, Buffer, For, Function, If, Stmt, Store, children, expressions
+from autotune.lowering.ir import Allocate, Buffer, For, Function, If, Stmt, Store, children, expressions, statements
+from autotune.lowering.passes.verify_values import indices_problem, value_problem
+from autotune.lowering.races import shared_store
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import affine
-from autotune.tensor_expr.expr import Binary, Cast, Compare, Const, Expr, Load, Not, Select, Var, walk
+from autotune.tensor_expr.expr import Binary, Compare, Const, Expr, Load, Not, Select, Var, walk
 from autotune.tensor_expr.ranges import Ranges
 
 KINDS = ("serial", "parallel", "unroll", "vectorize")
@@ -26,19 +29,42 @@ class VerifyError(AutotuneError):
 
 def verify(function: Function) -> Function:
     """The function, or ``VerifyError`` saying what is wrong with it."""
-    buffers = frozenset(param.buffer for param in function.params)
-    _check(function.body, _Scope(frozenset(), buffers, (), function_ranges(function)))
+    _check_once(function)
+    parameters = frozenset(param.buffer for param in function.params)
+    written = {param.buffer for param in function.params if param.buffer.role != "output"}
+    _check(function.body, _Scope(frozenset(), parameters, (), function_ranges(function), written))
+    for buffer in parameters - written:
+        raise VerifyError(f"output {buffer.name!r} is never stored to")
     return function
+
+
+def _check_once(function: Function) -> None:
+    """Parameters are distinct and as large as their layouts say; a loop's variable and a buffer exist in one place."""
+    buffers = [param.buffer for param in function.params]
+    for param in function.params:
+        shape = param.shape if param.layout is None else param.layout.shape(param.shape)
+        if param.buffer.shape != shape or param.buffer.role == "local" or buffers.count(param.buffer) > 1:
+            raise VerifyError(f"parameter {param.buffer.name!r} is {list(param.buffer.shape)}, but holds {list(shape)}")
+    seen: set[Var | Buffer] = set(buffers)
+    for stmt in statements(function.body):
+        if isinstance(stmt, (For, Allocate)):
+            made: Var | Buffer = stmt.var if isinstance(stmt, For) else stmt.buffer
+            if made in seen:
+                what = "loop variable" if isinstance(made, Var) else "buffer"
+                raise VerifyError(f"{what} {made.name!r} exists twice")
+            seen.add(made)
 
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What is in force where a statement stands."""
+    """What is in force where a statement stands. ``written`` grows as statements are checked in their order."""
 
     variables: frozenset[Var]
     buffers: frozenset[Buffer]
-    kinds: tuple[str, ...]
+    loops: tuple[For, ...]
     ranges: Ranges
+    written: set[Buffer]
+    conditional: bool = False
 
 
 def _check(stmt: Stmt, scope: _Scope) -> None:
@@ -46,79 +72,79 @@ def _check(stmt: Stmt, scope: _Scope) -> None:
         _check_expression(root, scope)
     if isinstance(stmt, For):
         _check_loop(stmt, scope)
-        inner = _Scope(scope.variables | {stmt.var}, scope.buffers, (*scope.kinds, stmt.kind), scope.ranges)
-        _check(stmt.body, inner)
+        _check(stmt.body, replace(scope, variables=scope.variables | {stmt.var}, loops=(*scope.loops, stmt)))
     elif isinstance(stmt, Allocate):
-        if stmt.buffer in scope.buffers or stmt.buffer.role != "local":
-            raise VerifyError(f"buffer {stmt.buffer.name!r} is allocated twice, or is a parameter")
-        _check(stmt.body, _Scope(scope.variables, scope.buffers | {stmt.buffer}, scope.kinds, scope.ranges))
+        if stmt.buffer.role != "local":
+            raise VerifyError(f"buffer {stmt.buffer.name!r} is allocated, but it is no local one")
+        _check(stmt.body, replace(scope, buffers=scope.buffers | {stmt.buffer}))
     elif isinstance(stmt, If):
         _require(stmt.condition.dtype == "bool", "a condition", "bool", stmt.condition.dtype)
-        holds = _Scope(scope.variables, scope.buffers, scope.kinds, _knowing(scope.ranges, stmt.condition, True))
-        fails = _Scope(scope.variables, scope.buffers, scope.kinds, _knowing(scope.ranges, stmt.condition, False))
-        if not _refuted(scope.ranges, stmt.condition, True):
-            _check(stmt.then, holds)
-        if stmt.otherwise is not None and not _refuted(scope.ranges, stmt.condition, False):
-            _check(stmt.otherwise, fails)
+        for branch, holds in ((stmt.then, True), (stmt.otherwise, False)):
+            if branch is not None and not _refuted(scope.ranges, stmt.condition, holds):
+                known = _knowing(scope.ranges, stmt.condition, holds)
+                _check(branch, replace(scope, ranges=known, conditional=True))
     else:
         if isinstance(stmt, Store):
             _require(stmt.value.dtype == stmt.buffer.dtype, stmt.buffer.name, stmt.buffer.dtype, stmt.value.dtype)
             _check_access("stores to", stmt.buffer, stmt.indices, scope)
+            _refuse(indices_problem(f"of a store to {stmt.buffer.name}", stmt.indices))
             if stmt.buffer.role in ("input", "constant"):
                 raise VerifyError(f"{stmt.buffer.name!r} is stored to, but it is the caller's {stmt.buffer.role}")
+            scope.written.add(stmt.buffer)
         for child in children(stmt):
             _check(child, scope)
 
 
 def _check_loop(loop: For, scope: _Scope) -> None:
-    if loop.kind not in KINDS or loop.var in scope.variables:
-        raise VerifyError(f"loop {loop.var.name!r} is {loop.kind}, or its variable is taken")
-    if loop.kind == "parallel" and scope.kinds and set(scope.kinds) & {"parallel", "vectorize"}:
-        raise VerifyError(f"parallel loop {loop.var.name!r} stands inside a {scope.kinds[-1]} loop")
+    kinds, name = [around.kind for around in scope.loops], loop.var.name
+    if loop.kind not in KINDS:
+        raise VerifyError(f"loop {name!r} is {loop.kind}; loops are {', '.join(KINDS)}")
+    if loop.kind == "parallel" and set(kinds) & {"parallel", "vectorize"}:
+        raise VerifyError(f"parallel loop {name!r} stands inside a {kinds[-1]} loop")
     if loop.kind == "vectorize":
-        if "vectorize" in scope.kinds:
-            raise VerifyError(f"vectorized loop {loop.var.name!r} stands inside a vectorized loop")
+        if "vectorize" in kinds:
+            raise VerifyError(f"vectorized loop {name!r} stands inside a vectorized loop")
         if isinstance(loop.extent, Const) and not 1 <= int(loop.extent.value) <= loop.lanes:
-            raise VerifyError(f"vectorized loop {loop.var.name!r} has {loop.extent.value} of {loop.lanes} lanes")
+            raise VerifyError(f"vectorized loop {name!r} has {loop.extent.value} of {loop.lanes} lanes")
     if loop.kind == "unroll" and not isinstance(loop.extent, Const):
-        raise VerifyError(f"unrolled loop {loop.var.name!r} has no constant extent")
-    _require(loop.extent.dtype == dtypes.INDEX, f"the extent of {loop.var.name}", dtypes.INDEX, loop.extent.dtype)
+        raise VerifyError(f"unrolled loop {name!r} has no constant extent")
+    _require(loop.extent.dtype == dtypes.INDEX, f"the extent of {name}", dtypes.INDEX, loop.extent.dtype)
+    lanes = {around.var for around in scope.loops if around.kind == "vectorize"}
+    if any(isinstance(node, Var) and node in lanes for node in walk([loop.extent])):
+        raise VerifyError(f"lanes of a vectorized loop differ in how often loop {name!r} runs")
+    if loop.kind in ("parallel", "vectorize") and scope.ranges.interval(affine(loop.extent))[1] > 1:
+        store = shared_store(loop)
+        if store is not None:
+            raise VerifyError(
+                f"race: every iteration of the {loop.kind} loop {name!r} stores to one element of "
+                f"{store.buffer.name!r}, which outlives the iteration"
+            )
 
 
 def _check_expression(root: Expr, scope: _Scope) -> None:
-    """Scopes and dtypes of all nodes, then the bounds of loads, each under the conditions that guard it."""
+    """Scopes and dtypes of all nodes, then the loads, each under the conditions that guard it."""
     for node in walk([root]):
+        _refuse(value_problem(node))
         if isinstance(node, Var) and node not in scope.variables:
             raise VerifyError(f"variable {node.name!r} is used outside of its loop")
-        if isinstance(node, Load) and node.dtype != node.buffer.dtype:
-            _require(False, f"a load of {node.buffer.name}", node.buffer.dtype, node.dtype)
-        if isinstance(node, (Binary, Compare)):
-            _require(node.a.dtype == node.b.dtype, f"the operands of {node.op}", node.a.dtype, node.b.dtype)
-        if isinstance(node, Select):
-            _require(node.condition.dtype == "bool", "a condition", "bool", node.condition.dtype)
-            _require(
-                node.a.dtype == node.b.dtype == node.dtype, "a select", node.dtype, f"{node.a.dtype} and {node.b.dtype}"
-            )
-        if isinstance(node, (Binary, Cast)) and node.dtype not in dtypes.DTYPES:
-            _require(False, "a value", "a known dtype", node.dtype)
-    seen: set[tuple[int, int]] = set()
-    stack: list[tuple[Expr, Ranges]] = [(root, scope.ranges)]
+    seen: dict[tuple[int, int], Ranges] = {}  # the ranges stay alive, so that no other ones get their id
+    stack: list[tuple[Expr, Ranges, bool]] = [(root, scope.ranges, scope.conditional)]
     while stack:
-        node, ranges = stack.pop()
+        node, ranges, conditional = stack.pop()
         if (id(node), id(ranges)) in seen:
             continue
-        seen.add((id(node), id(ranges)))
+        seen[id(node), id(ranges)] = ranges
         if isinstance(node, Load):
-            _check_access(
-                "loads from", node.buffer, node.indices, _Scope(scope.variables, scope.buffers, scope.kinds, ranges)
-            )
+            _check_access("loads from", node.buffer, node.indices, replace(scope, ranges=ranges))
+            if node.buffer not in scope.written and not conditional:
+                raise VerifyError(f"a statement loads from {node.buffer.name!r} before anything is stored there")
         if isinstance(node, Select):
-            stack.append((node.condition, ranges))
+            stack.append((node.condition, ranges, conditional))
             for arm, chosen in ((node.a, True), (node.b, False)):
                 if not _refuted(ranges, node.condition, chosen):
-                    stack.append((arm, _knowing(ranges, node.condition, chosen)))
+                    stack.append((arm, _knowing(ranges, node.condition, chosen), True))
         else:
-            stack.extend((child, ranges) for child in node.children)
+            stack.extend((child, ranges, conditional) for child in node.children)
 
 
 def _check_access(verb: str, buffer: Buffer, indices: tuple[Expr, ...], scope: _Scope) -> None:
@@ -174,3 +200,8 @@ def _tests(condition: Expr, holds: bool) -> Iterable[tuple[Expr, bool]]:
 def _require(holds: bool, what: str, expected: str, got: str) -> None:
     if not holds:
         raise VerifyError(f"{what} should be {expected}, but is {got}")
+
+
+def _refuse(problem: str) -> None:
+    if problem:
+        raise VerifyError(problem)
