@@ -14,13 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from autotune.lowering.context import Context
-from autotune.lowering.ir import Allocate, Buffer, For, Function, If, Param, Stmt, block
+from autotune.lowering.ir import Allocate, For, Function, If, Param, Stmt, block
 from autotune.lowering.leaves import Leaves
 from autotune.lowering.loop_tree import LoopTree
 from autotune.lowering.regions import Regions
-from autotune.schedules.bounds import Bounds, physical_shape
+from autotune.lowering.storage import buffer_of
+from autotune.schedules.bounds import Bounds
+from autotune.schedules.details import Details
 from autotune.schedules.layout import Dim, Layout
 from autotune.schedules.state import Stage, State
 from autotune.targets.facts import Target
@@ -69,7 +72,7 @@ class _Builder:
             tensor = stage.tensor
             if tensor.is_placeholder or stage.name == self.state.output:
                 role = "output" if not tensor.is_placeholder else "constant" if tensor.constant else "input"
-                buffer = Buffer(tensor.name, tensor.dtype, _shape(stage, list(tensor.shape)), role)
+                buffer = buffer_of(stage, tensor.shape, role)
                 dims = tuple(Dim(*map(int, (d.logical, d.divisor, d.modulus))) for d in stage.layout or ())
                 params.append(Param(buffer, tensor.shape, Layout(dims) if dims else None))
                 context = context.with_buffer(tensor.name, buffer)
@@ -91,7 +94,7 @@ class _Builder:
             nest = self._nest(tree, 0, context.enter(stage.name, limits, bases), "all")
             return block(nest, self._produce(later, context, rest))
         extents = [int(tree.bounds.axes[axis.name]) for axis in stage.tensor.axes]
-        buffer = Buffer(stage.name, stage.tensor.dtype, _shape(stage, extents))
+        buffer = buffer_of(stage, extents)
         inner = context.enter(stage.name, limits, bases).with_buffer(stage.name, buffer)
         return Allocate(buffer, block(self._nest(tree, 0, inner, "all"), self._produce(later, inner, rest)))
 
@@ -141,8 +144,9 @@ class _Builder:
         peeled = [limit for limit in short if limit.span == limit.stride]
         if kind == "vectorize" and any(limit.span not in (0, limit.stride) for limit in short):
             kind = "serial"  # lanes would differ in how often the loops inside run
+        details = tree.stage.details
         if not peeled:
-            return self._loop(kind, loop, count, ranges, body)
+            return self._parts(details, kind, loop, count, ranges, body)
         fits = ranges.floordiv(peeled[0].left, peeled[0].stride)  # whole tiles that are left, beyond this loop too
         for limit in peeled[1:]:
             fits = ranges.minimum(fits, ranges.floordiv(limit.left, limit.stride))
@@ -155,11 +159,27 @@ class _Builder:
 
         tail_exists = ranges.decide("lt", whole, count)
         if tail_exists is False:
-            return self._loop(kind, loop, whole, ranges, main)
+            return self._parts(details, kind, loop, whole, ranges, main)
         tail = body(ranges, fits)  # where there is a tail, the tiles that fit are fewer than this loop's
         if tail_exists is None:
             tail = If(Compare("bool", "lt", whole.to_expr(), count.to_expr()), tail)
-        return block(self._loop(kind, loop, whole, ranges, main), tail)
+        return block(self._parts(details, kind, loop, whole, ranges, main), tail)
+
+    def _parts(self, details: Details, kind: str, loop: str, count: Affine, ranges: Ranges, body: Body) -> Stmt:
+        """A loop, in parts that follow each other where ``partition`` cuts it (points below 0 count from its end)."""
+        points = dict(details.partitions).get(loop, ())
+        hints = tuple((key, int(value)) for at, key, value in details.pragmas if at == loop)
+        if not points:
+            return self._loop(kind, loop, count, ranges, body, hints)
+        ends = [ranges.minimum(number(int(p)), count) if p >= 0 else count.shifted(int(p)) for p in points]
+        edges = [ZERO]
+        for end in [*sorted(ends, key=lambda end: ranges.interval(end)[1]), count]:
+            edges.append(ranges.maximum(edges[-1], end))
+        parts = []
+        for start, end in pairwise(edges):
+            shifted = lambda inner, value, start=start: body(inner, start + value)  # noqa: E731
+            parts.append(self._loop(kind, loop, end - start, ranges, shifted, hints))
+        return block(*parts)
 
     def _left(self, tree: LoopTree, name: str, context: Context) -> Affine:
         """How many values of an axis or loop remain from where the open loops stand."""
@@ -212,7 +232,15 @@ class _Builder:
         suffix = f"_{self.counter[name]}" if self.counter[name] > 1 else ""
         return Var(dtypes.INDEX, name + suffix)
 
-    def _loop(self, kind: str, name: str, count: Affine, ranges: Ranges, body: Body) -> Stmt:
+    def _loop(
+        self,
+        kind: str,
+        name: str,
+        count: Affine,
+        ranges: Ranges,
+        body: Body,
+        pragmas: tuple[tuple[str, int], ...] = (),
+    ) -> Stmt:
         """A loop of a known or run-time extent; a single iteration needs none."""
         if kind == "vectorize":
             return self._vector_loop(name, count, ranges, body)
@@ -221,7 +249,7 @@ class _Builder:
         if kind == "unroll" and not count.is_const:
             kind = "serial"
         var, inner = self._variable(name, count, ranges)
-        return For(var, count.to_expr(), kind, body(inner, affine(var)))
+        return For(var, count.to_expr(), kind, body(inner, affine(var)), pragmas=pragmas)
 
     def _variable(self, name: str, count: Affine, ranges: Ranges) -> tuple[Var, Ranges]:
         """A new loop variable, and the ranges in its loop."""
@@ -254,10 +282,6 @@ class _Builder:
             main,
             If(Compare("bool", "gt", rest.to_expr(), Const(dtypes.INDEX, 0)), vector(whole.scale(lanes), rest, some)),
         )
-
-
-def _shape(stage: Stage, logical: list[int]) -> tuple[int, ...]:
-    return tuple(int(size) for size in physical_shape(stage, list(logical)))
 
 
 def _init_position(stage: Stage) -> int:

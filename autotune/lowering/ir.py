@@ -5,15 +5,19 @@ statement    meaning
 ===========  =========================================================================================
 For          run the body for ``var`` = 0 .. extent-1. ``kind`` says how: ``serial``; ``parallel`` (iterations shared
              among threads); ``unroll`` (straight-line code; the extent is constant once enclosing unrolled variables
-             are); ``vectorize`` (iterations are lanes; likewise constant, or masked where it is not)
+             are); ``vectorize`` (iterations are lanes; likewise constant, or masked where it is not); or the name of
+             a GPU's thread index. ``pragmas`` are hints to generators
 Block        statements in order
-Store        one element of a buffer becomes a value; ``Load`` in the value reads one
+Store        one element of a buffer becomes a value; ``Load`` in the value reads one. ``nontemporal``: a hint that the
+             caches need not keep it
 If           the first branch where the condition holds, else the second
 Allocate     a buffer that exists while its body runs; its content is undefined at first
+Prefetch     a hint that the cache line of an element will be read soon; the element need not exist
+Intrinsic    a hardware instruction whose meaning is the body; a generator may emit either
 ===========  =========================================================================================
 
-Buffers have constant shapes and row-major order; two buffers never overlap. Nodes are immutable; variables, buffers and
-statements compare by identity.
+Buffers have constant shapes and row-major order, with gaps where ``steps`` say so; two buffers never overlap. Nodes are
+immutable; variables, buffers and statements compare by identity.
 """
 
 from __future__ import annotations
@@ -29,20 +33,29 @@ from autotune.tensor_expr.expr import Expr, Load, Var, walk
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """Memory for ``shape`` elements. ``role``: ``input``, ``constant`` or ``output`` (parameters), or ``local``."""
+    """Memory for ``shape`` elements. ``role``: ``input``, ``constant`` or ``output`` (parameters), or ``local``.
+
+    ``scope`` says where a local buffer lives (``autotune.schedules.details.SCOPES``), ``steps`` how far neighbours of
+    each dimension lie apart where that is not what the shape implies.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     role: str = "local"
+    scope: str = "auto"
+    steps: tuple[int, ...] | None = None
 
     @property
     def bytes(self) -> int:
-        return prod(self.shape) * dtypes.itemsize(self.dtype)
+        elements = 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
+        return elements * dtypes.itemsize(self.dtype)
 
     @property
     def strides(self) -> tuple[int, ...]:
         """Elements between neighbours of each dimension."""
+        if self.steps is not None:
+            return self.steps
         return tuple(prod(self.shape[dim + 1 :]) for dim in range(len(self.shape)))
 
 
@@ -58,6 +71,7 @@ class For(Stmt):
     kind: str
     body: Stmt
     lanes: int = 0
+    pragmas: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +84,7 @@ class Store(Stmt):
     buffer: Buffer
     indices: tuple[Expr, ...]
     value: Expr
+    nontemporal: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +97,18 @@ class If(Stmt):
 @dataclass(frozen=True, slots=True, eq=False)
 class Allocate(Stmt):
     buffer: Buffer
+    body: Stmt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prefetch(Stmt):
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intrinsic(Stmt):
+    name: str
     body: Stmt
 
 
@@ -113,7 +140,7 @@ def block(*statements: Stmt | None) -> Stmt:
 
 def children(stmt: Stmt) -> tuple[Stmt, ...]:
     """The statements directly inside."""
-    if isinstance(stmt, (For, Allocate)):
+    if isinstance(stmt, (For, Allocate, Intrinsic)):
         return (stmt.body,)
     if isinstance(stmt, Block):
         return stmt.statements
@@ -127,7 +154,9 @@ def with_children(stmt: Stmt, inner: tuple[Stmt, ...]) -> Stmt:
     if all(a is b for a, b in zip(children(stmt), inner, strict=True)):
         return stmt
     if isinstance(stmt, For):
-        return For(stmt.var, stmt.extent, stmt.kind, inner[0], stmt.lanes)
+        return For(stmt.var, stmt.extent, stmt.kind, inner[0], stmt.lanes, stmt.pragmas)
+    if isinstance(stmt, Intrinsic):
+        return Intrinsic(stmt.name, inner[0])
     if isinstance(stmt, Allocate):
         return Allocate(stmt.buffer, inner[0])
     if isinstance(stmt, If):
@@ -161,6 +190,8 @@ def expressions(stmt: Stmt) -> tuple[Expr, ...]:
         return (stmt.extent,)
     if isinstance(stmt, Store):
         return (*stmt.indices, stmt.value)
+    if isinstance(stmt, Prefetch):
+        return stmt.indices
     return (stmt.condition,) if isinstance(stmt, If) else ()
 
 

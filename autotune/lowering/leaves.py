@@ -48,7 +48,7 @@ class Leaves:
         value = self._value(stage, values, context)
         if isinstance(body, Reduce):
             value = Binary(tensor.dtype, REDUCERS[body.kind], Load(tensor.dtype, buffer, indices), value)
-        return Store(buffer, indices, value)
+        return Store(buffer, indices, value, stage.details.streamed)
 
     def _body(self, stage: Stage) -> _Body:
         held = self._bodies.get(stage.name)

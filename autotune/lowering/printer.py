@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autotune.lowering.ir import Allocate, Block, For, Function, If, Stmt, Store
+from autotune.lowering.ir import Allocate, Block, Buffer, For, Function, If, Intrinsic, Prefetch, Stmt, Store
 from autotune.tensor_expr.expr import (
     Binary,
     Call,
@@ -92,11 +92,18 @@ def _lines(stmt: Stmt, depth: int, out: list[str]) -> None:
             _lines(inner, depth, out)
     elif isinstance(stmt, For):
         kind = "" if stmt.kind == "serial" else f"{stmt.kind} "
-        out.append(f"{pad}{kind}for {_name(stmt.var)} in 0..{show_expr(stmt.extent)}:")
+        hints = "".join(f"  # {key} = {value}" for key, value in stmt.pragmas)
+        out.append(f"{pad}{kind}for {_name(stmt.var)} in 0..{show_expr(stmt.extent)}:{hints}")
         _lines(stmt.body, depth + 1, out)
     elif isinstance(stmt, Store):
         indices = ", ".join(map(show_expr, stmt.indices))
-        out.append(f"{pad}{stmt.buffer.name}[{indices}] = {show_expr(stmt.value)}")
+        bypass = "  # non-temporal" if stmt.nontemporal else ""
+        out.append(f"{pad}{stmt.buffer.name}[{indices}] = {show_expr(stmt.value)}{bypass}")
+    elif isinstance(stmt, Prefetch):
+        out.append(f"{pad}prefetch {stmt.buffer.name}[{', '.join(map(show_expr, stmt.indices))}]")
+    elif isinstance(stmt, Intrinsic):
+        out.append(f"{pad}{stmt.name}:")
+        _lines(stmt.body, depth + 1, out)
     elif isinstance(stmt, If):
         out.append(f"{pad}if {show_expr(stmt.condition)}:")
         _lines(stmt.then, depth + 1, out)
@@ -105,5 +112,11 @@ def _lines(stmt: Stmt, depth: int, out: list[str]) -> None:
             _lines(stmt.otherwise, depth + 1, out)
     else:
         assert isinstance(stmt, Allocate), stmt
-        out.append(f"{pad}{stmt.buffer.name} = buffer {stmt.buffer.dtype}{list(stmt.buffer.shape)}")
+        out.append(f"{pad}{stmt.buffer.name} = buffer {stmt.buffer.dtype}{list(stmt.buffer.shape)}{_kept(stmt.buffer)}")
         _lines(stmt.body, depth, out)
+
+
+def _kept(buffer: Buffer) -> str:
+    """Where a buffer lives and how far its elements lie apart, where the schedule says so."""
+    scope = "" if buffer.scope == "auto" else f" in {buffer.scope}"
+    return scope if buffer.steps is None else f"{scope} strides {list(buffer.steps)}"

@@ -18,11 +18,28 @@ from typing import Any
 
 import numpy as np
 
-from autotune.lowering.ir import Allocate, Block, Buffer, For, Function, If, Stmt, Store, children
+from autotune.lowering.ir import (
+    Allocate,
+    Block,
+    Buffer,
+    For,
+    Function,
+    If,
+    Intrinsic,
+    Prefetch,
+    Stmt,
+    Store,
+    children,
+)
+from autotune.schedules.details import THREADS
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import Binary, Call, Cast, Compare, Const, Expr, Load, Not, Select, Var, walk
 
-CONCURRENT = ("parallel", "vectorize")  # kinds of loops whose iterations run at the same time, or in any order
+CONCURRENT = (
+    "parallel",
+    "vectorize",
+    *THREADS,
+)  # kinds of loops whose iterations run at the same time, or in any order
 MAX_NESTING = 8
 MAX_TEXT = 100
 _SYMBOLS = {
@@ -154,7 +171,9 @@ class _Writer:
                     inside = _Lines()
                     self._statement(branch, inside, scope)
                     self._nest(lines, header, inside)
-        else:
+        elif isinstance(stmt, Intrinsic):
+            self._statement(stmt.body, lines, scope)
+        elif not isinstance(stmt, Prefetch):
             assert isinstance(stmt, Allocate), stmt
             name = self._buffer(stmt.buffer)
             lines.add(f"{name}[:] = E{name[1:]}")

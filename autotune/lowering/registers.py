@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from math import prod
 
+from autotune.errors import ScheduleError
 from autotune.lowering.ir import Allocate, Buffer, For, Function, Stmt, Store, children, loads
+from autotune.lowering.printer import show_expr
 from autotune.tensor_expr.affine import Affine, affine
 from autotune.tensor_expr.expr import Const, Expr, Var
 
@@ -20,10 +22,18 @@ MAX_LANES = 64
 
 
 def register_buffers(function: Function) -> dict[Buffer, int | None]:
-    """The buffers that live in registers, each with the dimension that its vectors run along (None: scalars)."""
+    """The buffers that live in registers, each with the dimension that its vectors run along (None: scalars).
+
+    Raises ``ScheduleError`` for a buffer whose scope demands it and whose accesses do not allow it.
+    """
     survey = _Survey()
     survey.visit(function.body, {}, 0)
-    return survey.accepted()
+    found = survey.accepted()
+    for buffer in survey.homes:
+        if buffer.scope == "register" and buffer not in found:
+            why = survey.refused.get(buffer, "its vectors overlap or differ in width or direction")
+            raise ScheduleError(f"stage {buffer.name!r} cannot live in registers: {why}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,7 @@ class _Survey:
 
     def __init__(self) -> None:
         self.homes: dict[Buffer, int] = {}  # the parallel loop that the buffer is allocated in
-        self.refused: set[Buffer] = set()
+        self.refused: dict[Buffer, str] = {}  # why
         self.dims: dict[Buffer, set[int | None]] = {}
         self.cells: dict[Buffer, dict[tuple[int, ...], tuple[int, int]]] = {}  # first element -> (width, active)
 
@@ -54,8 +64,10 @@ class _Survey:
             return
         if isinstance(stmt, Allocate):
             self.homes[stmt.buffer] = home
-            if prod(stmt.buffer.shape) > MAX_CELLS * MAX_LANES:
-                self.refused.add(stmt.buffer)
+            if stmt.buffer.scope in ("stack", "workspace"):
+                self.refused[stmt.buffer] = f"its scope is {stmt.buffer.scope}"
+            elif prod(stmt.buffer.shape) > MAX_CELLS * MAX_LANES:
+                self.refused[stmt.buffer] = f"it has {prod(stmt.buffer.shape)} elements"
         for inner_stmt in children(stmt):
             self.visit(inner_stmt, loops, home)
         if isinstance(stmt, Store):
@@ -74,11 +86,13 @@ class _Survey:
             for atom, coefficient in form.terms.values():
                 kind = loops[atom].kind if isinstance(atom, Var) and atom in loops else "serial"
                 if kind == "serial" or (kind == "vectorize" and coefficient != 1):
-                    self.refused.add(buffer)
+                    access = f"{buffer.name}[{', '.join(map(show_expr, indices))}]"
+                    self.refused[buffer] = f"{access} moves with {show_expr(atom)}, which is not unrolled or vectorized"
                 elif kind == "vectorize":
                     vector_dims.append(dim)
         if len(vector_dims) > 1 or self.homes[buffer] != home:
-            self.refused.add(buffer)
+            access = f"{buffer.name}[{', '.join(map(show_expr, indices))}]"
+            self.refused[buffer] = f"{access} is in another thread, or moves with vectors in two dimensions"
         if store and buffer not in self.refused:
             along = vector_dims[0] if vector_dims else None
             self.dims.setdefault(buffer, set()).add(along)
@@ -92,13 +106,13 @@ class _Survey:
         unrolled = [var for var in used if isinstance(var, Var) and loops[var].kind == "unroll"]
         cells = self.cells.setdefault(buffer, {})
         if prod(loops[var].extent for var in unrolled) > MAX_CELLS:
-            self.refused.add(buffer)
+            self.refused[buffer] = f"unrolled loops write more than {MAX_CELLS} vectors"
             return
         for values in product(*(range(loops[var].extent) for var in unrolled)):
             constants = dict(zip(unrolled, values, strict=True))
             start = tuple(_at(form, constants) for form in forms)
             if cells.setdefault(start, (width, active)) != (width, active):
-                self.refused.add(buffer)
+                self.refused[buffer] = "its vectors differ in width"
 
     def accepted(self) -> dict[Buffer, int | None]:
         found: dict[Buffer, int | None] = {}

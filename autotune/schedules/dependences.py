@@ -61,9 +61,8 @@ def check_independent(stage: Stage, axis: str, kind: str) -> None:
         why = "is a reduction, whose iterations write one element, and"
     else:
         why = "runs in order, since each iteration needs the one before it, and"
-    raise ScheduleError(
-        f"stage {stage.name!r}: axis {axis!r} {why} cannot be {_DONE[kind]}; its spatial axes are: {spatial}"
-    )
+    done = _DONE.get(kind, f"bound to {kind}")
+    raise ScheduleError(f"stage {stage.name!r}: axis {axis!r} {why} cannot be {done}; its spatial axes are: {spatial}")
 
 
 def check_fusable(stage: Stage, axes: Sequence[str]) -> None:

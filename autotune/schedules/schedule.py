@@ -47,14 +47,14 @@ class Schedule:
         """The state after all steps with the knobs at ``values``: numbers, or one column of numbers per knob."""
         count, state = _without_knobs(self.output, self.steps)
         for step in self.steps[count:]:
-            state = step.resolve(values).apply(state)
+            state = step.resolve(values).taken(state)
         return state
 
     def append(self, step: Step) -> Schedule:
         """The schedule with one more step."""
         longer = (*self.steps, step)
         first = {knob.name: knob.choices[0] for knob in (_distinct(longer) if step.knobs() else ())}
-        return Schedule(self.output, longer, step.resolve(first).apply(self.state))
+        return Schedule(self.output, longer, step.resolve(first).taken(self.state))
 
     def with_knobs(self, values: Mapping[str, int]) -> Schedule:
         """The schedule with every knob set; ``UsageError`` for one that is missing."""
@@ -144,7 +144,7 @@ def _without_knobs(output: Tensor, steps: tuple[Step, ...]) -> tuple[int, State]
     for count, step in enumerate(steps):
         if step.knobs():
             return count, state
-        state = step.apply(state)
+        state = step.taken(state)
     return len(steps), state
 
 

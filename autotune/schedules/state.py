@@ -15,16 +15,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from autotune.errors import ScheduleError
+from autotune.schedules.details import PLAIN, THREADS, Details
 from autotune.tensor_expr.expr import Read, walk
 from autotune.tensor_expr.tensor import Tensor, graph
 
 Number: TypeAlias = "int | np.ndarray"
-KINDS = ("serial", "parallel", "unroll", "vectorize")
+KINDS = ("serial", "parallel", "unroll", "vectorize", *THREADS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +83,14 @@ class Stage:
     init_at: str | None = None
     block: str | None = None
     atomic: bool = False
+    details: Details = PLAIN
 
     @property
     def name(self) -> str:
         return self.tensor.name
 
     def kind(self, loop: str) -> str:
-        """``serial``, ``parallel``, ``unroll`` or ``vectorize``."""
+        """``serial``, ``parallel``, ``unroll``, ``vectorize`` or a thread index (``KINDS``)."""
         return self.kinds.get(loop, "serial")
 
     @property
@@ -124,7 +126,8 @@ class Stage:
     @property
     def is_scheduled(self) -> bool:
         """Whether a step has touched its loops or its place."""
-        return self.loops != self.axis_names or bool(self.kinds) or self.attach is not None or self.block is not None
+        touched = bool(self.kinds) or self.attach is not None or self.block is not None or self.details is not PLAIN
+        return touched or self.loops != self.axis_names
 
     @property
     def names(self) -> frozenset[str]:
@@ -134,6 +137,9 @@ class Stage:
 
     def with_kind(self, loop: str, kind: str) -> Stage:
         return replace(self, kinds=MappingProxyType({**self.kinds, loop: kind}))
+
+    def with_details(self, **changes: Any) -> Stage:
+        return replace(self, details=replace(self.details, **changes))
 
 
 def consumed(relation: Relation) -> tuple[str, ...]:

@@ -12,15 +12,27 @@ from dataclasses import dataclass, replace
 
 from autotune.errors import AutotuneError
 from autotune.lowering.analysis import function_ranges
-from autotune.lowering.ir import Allocate, Buffer, For, Function, If, Stmt, Store, children, expressions, statements
+from autotune.lowering.ir import (
+    Allocate,
+    Buffer,
+    For,
+    Function,
+    If,
+    Intrinsic,
+    Prefetch,
+    Stmt,
+    Store,
+    children,
+    expressions,
+    statements,
+)
 from autotune.lowering.passes.verify_values import indices_problem, value_problem
 from autotune.lowering.races import shared_store
+from autotune.schedules.state import KINDS
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import affine
 from autotune.tensor_expr.expr import Binary, Compare, Const, Expr, Load, Not, Select, Var, walk
 from autotune.tensor_expr.ranges import Ranges
-
-KINDS = ("serial", "parallel", "unroll", "vectorize")
 
 
 class VerifyError(AutotuneError):
@@ -91,6 +103,10 @@ def _check(stmt: Stmt, scope: _Scope) -> None:
             if stmt.buffer.role in ("input", "constant"):
                 raise VerifyError(f"{stmt.buffer.name!r} is stored to, but it is the caller's {stmt.buffer.role}")
             scope.written.add(stmt.buffer)
+        if isinstance(stmt, Prefetch) and stmt.buffer not in scope.buffers:
+            raise VerifyError(f"a statement prefetches {stmt.buffer.name!r}, which does not exist there")
+        if isinstance(stmt, Intrinsic) and sum(isinstance(inner, Store) for inner in statements(stmt)) != 1:
+            raise VerifyError(f"instruction {stmt.name!r} stands for a body of one store")
         for child in children(stmt):
             _check(child, scope)
 

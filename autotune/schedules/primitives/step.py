@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import numpy as np
 
 from autotune.errors import ScheduleError, unknown
+from autotune.schedules.details import PLAIN
 from autotune.schedules.state import Number, Stage, State
 
 MAX_FACTOR = 2**31 - 1  # what the largest extent of an operator is
@@ -39,6 +40,15 @@ class Step:
     def apply(self, state: State) -> State:
         """The state after this step; ``ScheduleError`` where it is not legal."""
         raise AssertionError("every primitive defines apply")
+
+    def taken(self, state: State) -> State:
+        """The state after this step, which must leave what earlier steps have asked for true."""
+        state = self.apply(state)
+        for stage in state.stages.values():
+            if stage.details is not PLAIN:
+                for holds in _INVARIANTS:
+                    holds(state, stage)
+        return state
 
     def knobs(self) -> list[Knob]:
         """The knobs among the arguments."""
@@ -82,6 +92,8 @@ def _decode(value: Any) -> Any:
 
 
 _STEPS: dict[str, type[Step]] = {}
+Invariant = Callable[[State, Stage], None]
+_INVARIANTS: list[Invariant] = []
 StepClass = TypeVar("StepClass", bound=type[Step])
 
 
@@ -94,6 +106,18 @@ def primitive(name: str) -> Callable[[StepClass], StepClass]:
         return cls
 
     return decorate
+
+
+def invariant(holds: Invariant) -> Invariant:
+    """Register what must stay true of a stage with ``Details`` whatever step follows; raises ``ScheduleError``."""
+    _INVARIANTS.append(holds)
+    return holds
+
+
+@invariant
+def _loops_exist(state: State, stage: Stage) -> None:
+    for loop in stage.details.loops:
+        stage.require_loop(loop)
 
 
 def primitives() -> Mapping[str, type[Step]]:
@@ -115,13 +139,15 @@ def make_step(name: str, *args: Any, **kwargs: Any) -> Step:
         raise ScheduleError(f"{name} takes ({takes})") from None
 
 
+def is_whole(value: Any) -> bool:
+    """Whether this is a whole number, or a column of them."""
+    return isinstance(value, np.ndarray) or (isinstance(value, (int, np.integer)) and not isinstance(value, bool))
+
+
 def check_factors(stage: Stage, axis: str, factors: tuple[Factor, ...]) -> None:
     """Refuse factors that are not whole numbers from 1 to ``MAX_FACTOR``."""
     for factor in factors:
-        whole = isinstance(factor, np.ndarray) or (
-            isinstance(factor, (int, np.integer)) and not isinstance(factor, bool)
-        )
-        if not whole or np.any(np.asarray(factor) < 1) or np.any(np.asarray(factor) > MAX_FACTOR):
+        if not is_whole(factor) or np.any(np.asarray(factor) < 1) or np.any(np.asarray(factor) > MAX_FACTOR):
             raise ScheduleError(
                 f"stage {stage.name!r}, axis {axis!r}: factor {factor!r} must be a whole number from 1 to {MAX_FACTOR}"
             )
@@ -136,6 +162,14 @@ def check_name(stage: Stage, name: str) -> None:
 def name_taken(stage: Stage, name: str) -> ScheduleError:
     """The refusal of a name that cannot be given to one more loop."""
     return ScheduleError(f"stage {stage.name!r}: the name {name!r} is taken; its axes are: {', '.join(stage.loops)}")
+
+
+def check_own_buffer(state: State, stage: Stage) -> None:
+    """Refuse the output, whose memory belongs to the caller."""
+    if stage.name == state.output:
+        raise ScheduleError(
+            f"stage {stage.name!r} is the output, whose memory belongs to the caller; cache_write it and take the copy"
+        )
 
 
 def check_plain(stage: Stage, axis: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autotune.errors import ScheduleError
 from autotune.lowering.analysis import function_ranges, unproven_loads
-from autotune.lowering.ir import Function
+from autotune.lowering.ir import Allocate, For, Function, statements
 from autotune.lowering.registers import register_buffers
+from autotune.schedules.details import GPU_SCOPES, SCOPES, THREADS
 from autotune.targets.facts import Target
 from autotune.targets.llvm.statements import FunctionEmitter, Module
 
@@ -23,8 +25,9 @@ class Generated:
 
 def generate(function: Function, target: Target, threads: int = 1) -> Generated:
     """LLVM IR that is already in SSA form and needs no optimisation passes."""
+    _refuse_gpu(function, target)
     ranges = function_ranges(function)
-    module = Module(register_buffers(function), ranges, unproven_loads(function, ranges), target.masked)
+    module = Module(register_buffers(function), ranges, unproven_loads(function, ranges), target.masked, _fence(target))
     main = FunctionEmitter(module, in_thread=False)
     arguments = []
     for number, param in enumerate(function.params):
@@ -32,6 +35,7 @@ def generate(function: Function, target: Target, threads: int = 1) -> Generated:
         readonly = "" if param.buffer.role == "output" else " readonly"
         arguments.append(f"ptr noalias{readonly} %p{number}")
     main.statement(function.body)
+    main.fence()
     shared = (module.shared_bytes + 63) // 64 * 64
     per_thread = (module.thread_bytes + 63) // 64 * 64
     signature = ", ".join([*arguments, "ptr noalias %workspace", "ptr noalias readonly %runtime"])
@@ -50,6 +54,25 @@ def generate(function: Function, target: Target, threads: int = 1) -> Generated:
         f'attributes #0 = {{ nounwind "target-features"="{features}" "prefer-vector-width"="{width}" }}',
     ]
     return Generated("\n".join(body), shared + per_thread * threads)
+
+
+def _refuse_gpu(function: Function, target: Target) -> None:
+    for stmt in statements(function.body):
+        if isinstance(stmt, For) and stmt.kind in THREADS:
+            raise ScheduleError(
+                f"axis {stmt.var.name!r} is bound to {stmt.kind}, which {target.name} does not have; "
+                f"on a CPU use parallel, vectorize or unroll"
+            )
+        if isinstance(stmt, Allocate) and stmt.buffer.scope in GPU_SCOPES:
+            raise ScheduleError(
+                f"stage {stmt.buffer.name!r} is to live in {stmt.buffer.scope} memory, which {target.name} does not "
+                f"have; on a CPU the scopes are: {', '.join(s for s in SCOPES if s not in GPU_SCOPES)}"
+            )
+
+
+def _fence(target: Target) -> str:
+    """What ends non-temporal stores: x86 alone lets later stores overtake them."""
+    return "llvm.x86.sse.sfence" if target.arch == "x86_64" else ""
 
 
 def _entry(params: int) -> str:

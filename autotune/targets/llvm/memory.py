@@ -199,7 +199,14 @@ class Memory:
 
     # -- stores ------------------------------------------------------------------------------------------------
 
-    def store(self, buffer: Buffer, indices: tuple[Expr, ...], places: tuple[Value, ...], value: Value) -> None:
+    def store(
+        self,
+        buffer: Buffer,
+        indices: tuple[Expr, ...],
+        places: tuple[Value, ...],
+        value: Value,
+        nontemporal: bool = False,
+    ) -> None:
         """An element, or a vector of them, takes a value; ``places`` are the indices' values where not linear."""
         lanes, registers = self.addresses.lanes, self.registers
         if buffer in registers.dims:
@@ -222,6 +229,8 @@ class Memory:
         if width > 1 and (place is None or place.lane_step != 1):
             pointers = pointer if place is None else self._strided(pointer, place.lane_step, dtype, width)
             self._scatter(kind, name, pointers, dtype, width, mask)
+        elif mask is None and nontemporal and width & (width - 1) == 0:
+            self._stream(f"store {kind} {name}, ptr {pointer}", pointer, align, align * width)
         elif mask is None:
             self.emitter.lines.append(f"store {kind} {name}, ptr {pointer}, align {align}")
         else:
@@ -230,6 +239,30 @@ class Memory:
             self.emitter.lines.append(
                 f"call void @{callee}({kind} {name}, ptr align {align} {pointer}, {bools} {mask})"
             )
+
+    def _stream(self, text: str, pointer: str, align: int, size: int) -> None:
+        """A store past the caches, which takes an aligned address; another address gets a plain store."""
+        emitter = self.emitter
+        emitter.declarations["!0"] = "!0 = !{i32 1}"
+        if size == align:
+            emitter.lines.append(f"{text}, align {align}, !nontemporal !0")
+            return
+        aligned, plain, done = (emitter.fresh_label() for _ in range(3))
+        address = emitter.emit(f"ptrtoint ptr {pointer} to i64")
+        test = emitter.emit(f"icmp eq i64 {emitter.emit(f'and i64 {address}, {size - 1}')}, 0")
+        emitter.lines.append(f"br i1 {test}, label %{aligned}, label %{plain}")
+        for label, ending in ((aligned, f"align {size}, !nontemporal !0"), (plain, f"align {align}")):
+            emitter.start_block(label)
+            emitter.lines.append(f"{text}, {ending}")
+            emitter.branch(done)
+        emitter.start_block(done)
+
+    def prefetch(self, buffer: Buffer, indices: tuple[Expr, ...], places: tuple[Value, ...]) -> None:
+        """Ask for the cache line of an element; ``places`` are the indices' values where not linear."""
+        place = self.addresses.place(buffer, indices)
+        pointer = self._computed(buffer, places)[0] if place is None else self.addresses.pointer(buffer, indices, place)
+        self.emitter.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)", "llvm.prefetch.p0")
+        self.emitter.lines.append(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
 
     def linear_store(self, buffer: Buffer, indices: tuple[Expr, ...]) -> bool:
         """Whether a store's address is linear, so that its indices need no evaluation."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from autotune.lowering.ir import Allocate, Block, Buffer, For, If, Stmt, Store, statements
+from autotune.errors import ScheduleError
+from autotune.lowering.ir import Allocate, Block, Buffer, For, If, Intrinsic, Prefetch, Stmt, Store, statements
 from autotune.targets.llvm.addresses import Addresses, Lanes
 from autotune.targets.llvm.arithmetic import Value, vector_literal
 from autotune.targets.llvm.emitter import Emitter, Lines, vector_type
@@ -16,6 +17,7 @@ from autotune.tensor_expr.ranges import Ranges
 
 Arm = Callable[[], None]
 STACK_BYTES = 16 << 10  # larger buffers lie in the workspace, whose size the caller knows
+STACK_LIMIT = 1 << 20  # what set_scope may ask for: a thread's stack has a few MiB
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class Module:
     ranges: Ranges
     unproven: frozenset[int]
     masked: bool
+    fence: str  # the LLVM intrinsic that non-temporal stores end with, if any
     declarations: dict[str, str] = field(default_factory=dict)
     threads: list[ThreadBody] = field(default_factory=list)
     shared_bytes: int = 0  # workspace of what runs once
@@ -74,6 +77,7 @@ class FunctionEmitter:
         self.workspace = "%workspace"
         self.used = 0
         self.allocated: dict[Buffer, str] = {}
+        self.streams = False
 
     def statement(self, stmt: Stmt) -> None:
         """Emit a statement and all inside it."""
@@ -86,6 +90,10 @@ class FunctionEmitter:
             self._loop(stmt)
         elif isinstance(stmt, If):
             self._if(stmt)
+        elif isinstance(stmt, Prefetch):
+            self._prefetch(stmt)
+        elif isinstance(stmt, Intrinsic):
+            self.statement(stmt.body)
         else:
             assert isinstance(stmt, Allocate), stmt
             self._allocate(stmt)
@@ -94,9 +102,24 @@ class FunctionEmitter:
         value = self.values.evaluate(stmt.value)
         linear = self.memory.linear_store(stmt.buffer, stmt.indices)
         places = () if linear else tuple(self.values.evaluate(index) for index in stmt.indices)
-        self.memory.store(stmt.buffer, stmt.indices, places, value)
+        if stmt.nontemporal and stmt.buffer not in self.module.registers:
+            self.streams = True
+        self.memory.store(stmt.buffer, stmt.indices, places, value, stmt.nontemporal)
         if stmt.buffer not in self.module.registers:
             self._forget(stmt.buffer)
+
+    def _prefetch(self, stmt: Prefetch) -> None:
+        if stmt.buffer in self.module.registers:
+            return
+        linear = self.memory.linear_store(stmt.buffer, stmt.indices)
+        places = () if linear else tuple(self.values.evaluate(index) for index in stmt.indices)
+        self.memory.prefetch(stmt.buffer, stmt.indices, places)
+
+    def fence(self) -> None:
+        """Order non-temporal stores before what follows, where the architecture does not by itself."""
+        if self.streams and self.module.fence:
+            self.emitter.declare(f"void @{self.module.fence}()", self.module.fence)
+            self.emitter.lines.append(f"call void @{self.module.fence}()")
 
     def _forget(self, buffer: Buffer) -> None:
         memo = self.emitter.scope.loads
@@ -109,7 +132,12 @@ class FunctionEmitter:
             self.registers.cells.pop(buffer, None)
             self.statement(stmt.body)
             return
-        if buffer.bytes <= STACK_BYTES:
+        if buffer.scope == "stack" and buffer.bytes > STACK_LIMIT:
+            raise ScheduleError(
+                f"stage {buffer.name!r} has {buffer.bytes} bytes, more than the {STACK_LIMIT} that the stack holds; "
+                f"set_scope it to workspace"
+            )
+        if buffer.scope == "stack" or (buffer.bytes <= STACK_BYTES and buffer.scope != "workspace"):
             # Unrolled copies of the statement follow each other, so that they share the memory.
             if buffer not in self.allocated:
                 self.allocated[buffer] = self.emitter.name()
@@ -180,8 +208,8 @@ class FunctionEmitter:
         else:
             self._counted(stmt, str(extent))
 
-    def _counted(self, stmt: For, count: str) -> None:
-        """A loop that runs at least once; cells that its body stores are carried in phis."""
+    def _counted(self, stmt: For, count: str, first: str = "0") -> None:
+        """A loop of ``count`` iterations, at least one, from ``first`` on; cells that it stores are carried in phis."""
         emitter, cells = self.emitter, self.registers.cells
         carried = [
             (buffer, key, start)
@@ -201,8 +229,9 @@ class FunctionEmitter:
             name = emitter.name()
             names.append(name)
             cells[buffer][key][start] = (name, width)
+        value = counter if first == "0" else emitter.emit(f"add nsw i64 {first}, {counter}")
         scope = emitter.push_scope()
-        self.addresses.runtime[stmt.var] = (counter, scope.depth)
+        self.addresses.runtime[stmt.var] = (value, scope.depth)
         self.statement(stmt.body)
         del self.addresses.runtime[stmt.var]
         cells = self.registers.cells
@@ -290,7 +319,7 @@ class FunctionEmitter:
     # -- threads -----------------------------------------------------------------------------------------------
 
     def _parallel(self, stmt: For) -> None:
-        """Hand the body, as a function of its own, to the runtime's ``parallel``; iterations are taken one by one.
+        """Hand the body, as a function of its own, to the runtime's ``parallel``; threads take a chunk at a time.
 
         The closure is an array of 64-bit slots: the next iteration, the next thread's number, then what the body uses.
         """
@@ -325,19 +354,26 @@ class FunctionEmitter:
     def _thread_body(self, stmt: For, extent: str) -> None:
         emitter = self.emitter
         self.workspace = "%own"
+        chunk = dict(stmt.pragmas).get("parallel_chunk", 1)
         head, body, done = (emitter.fresh_label() for _ in range(3))
         emitter.branch(head)
         emitter.start_block(head)
-        counter = emitter.emit("atomicrmw add ptr %closure, i64 1 monotonic")
-        more = emitter.emit(f"icmp slt i64 {counter}, {extent}")
+        first = emitter.emit(f"atomicrmw add ptr %closure, i64 {chunk} monotonic")
+        more = emitter.emit(f"icmp slt i64 {first}, {extent}")
         emitter.lines.append(f"br i1 {more}, label %{body}, label %{done}")
         emitter.start_block(body)
-        scope = emitter.push_scope()
-        self.addresses.runtime[stmt.var] = (counter, scope.depth)
-        self.statement(stmt.body)
-        emitter.pop_scope()
+        if chunk == 1:
+            scope = emitter.push_scope()
+            self.addresses.runtime[stmt.var] = (first, scope.depth)
+            self.statement(stmt.body)
+            emitter.pop_scope()
+        else:
+            left = emitter.emit(f"sub nsw i64 {extent}, {first}")
+            emitter.declare("i64 @llvm.smin.i64(i64, i64)", "llvm.smin.i64")
+            self._counted(stmt, emitter.emit(f"call i64 @llvm.smin.i64(i64 {left}, i64 {chunk})"), first)
         emitter.branch(head)
         emitter.start_block(done)
+        self.fence()
         emitter.lines.append("ret void")
 
 
