@@ -37,21 +37,49 @@ if TYPE_CHECKING:
     from autotune.tensor_expr import Tensor as Tensor
     from autotune.tensor_expr import Workload as Workload
     from autotune.tensor_expr import absolute as absolute
+    from autotune.tensor_expr import acos as acos
+    from autotune.tensor_expr import acosh as acosh
     from autotune.tensor_expr import all_of as all_of
+    from autotune.tensor_expr import asin as asin
+    from autotune.tensor_expr import asinh as asinh
+    from autotune.tensor_expr import atan as atan
+    from autotune.tensor_expr import atanh as atanh
     from autotune.tensor_expr import call as call
     from autotune.tensor_expr import cast as cast
+    from autotune.tensor_expr import ceil as ceil
     from autotune.tensor_expr import compute as compute
+    from autotune.tensor_expr import cos as cos
+    from autotune.tensor_expr import cosh as cosh
+    from autotune.tensor_expr import erf as erf
     from autotune.tensor_expr import exp as exp
+    from autotune.tensor_expr import exp2 as exp2
+    from autotune.tensor_expr import expm1 as expm1
     from autotune.tensor_expr import floor as floor
+    from autotune.tensor_expr import fmod as fmod
+    from autotune.tensor_expr import isfinite as isfinite
+    from autotune.tensor_expr import isinf as isinf
+    from autotune.tensor_expr import isnan as isnan
     from autotune.tensor_expr import log as log
+    from autotune.tensor_expr import log1p as log1p
+    from autotune.tensor_expr import log2 as log2
     from autotune.tensor_expr import max as max
     from autotune.tensor_expr import min as min
     from autotune.tensor_expr import placeholder as placeholder
+    from autotune.tensor_expr import pow as pow
+    from autotune.tensor_expr import reciprocal as reciprocal
     from autotune.tensor_expr import reduce_axis as reduce_axis
+    from autotune.tensor_expr import round as round
+    from autotune.tensor_expr import rsqrt as rsqrt
     from autotune.tensor_expr import select as select
+    from autotune.tensor_expr import sigmoid as sigmoid
+    from autotune.tensor_expr import sign as sign
+    from autotune.tensor_expr import sin as sin
+    from autotune.tensor_expr import sinh as sinh
     from autotune.tensor_expr import sqrt as sqrt
     from autotune.tensor_expr import sum as sum
+    from autotune.tensor_expr import tan as tan
     from autotune.tensor_expr import tanh as tanh
+    from autotune.tensor_expr import trunc as trunc
     from autotune.tensor_expr.operators.conv2d import conv2d as conv2d
     from autotune.tensor_expr.operators.matmul import matmul as matmul
     from autotune.tuning_logs import Database as Database
@@ -71,8 +99,10 @@ _MODULES = {
     "autotune.search.options": ("TuneOptions",),
     "autotune.targets.callable": ("Kernel",),
     "autotune.tensor_expr": (
-        "Axis", "Expr", "Tensor", "Workload", "absolute", "all_of", "call", "cast", "compute", "exp", "floor", "log",
-        "max", "min", "placeholder", "reduce_axis", "select", "sqrt", "sum", "tanh",
+        "Axis", "Expr", "Tensor", "Workload", "absolute", "acos", "acosh", "all_of", "asin", "asinh", "atan", "atanh",
+        "call", "cast", "ceil", "compute", "cos", "cosh", "erf", "exp", "exp2", "expm1", "floor", "fmod", "isfinite",
+        "isinf", "isnan", "log", "log1p", "log2", "max", "min", "placeholder", "pow", "reciprocal", "reduce_axis",
+        "round", "rsqrt", "select", "sigmoid", "sign", "sin", "sinh", "sqrt", "sum", "tan", "tanh", "trunc",
     ),
     "autotune.tensor_expr.operators.conv2d": ("conv2d",),
     "autotune.tensor_expr.operators.matmul": ("matmul",),

@@ -160,7 +160,7 @@ REFUSED = {
     r"max takes two values, or one value and axis=": lambda: maximum(x_()[0, 0]),
     r"an expression has no truth value; use select": lambda: bool(x_()[0, 0] > 1),
     r"/ needs floating point operands, got uint8": lambda: BYTE[0] / 2,
-    r"& and \| need bool operands, got float32": lambda: x_()[0, 0] & x_()[0, 1],
+    r"&, \|, \^, ~, << and >> need bool or integer operands, got float32": lambda: x_()[0, 0] & x_()[0, 1],
     r"arithmetic needs numbers, got bool": lambda: FLAG[0] + FLAG[1],
     r"sum needs numbers, got bool": lambda: total(FLAG[K], axis=K),
     r"300 does not fit uint8": lambda: BYTE[0] + 300,

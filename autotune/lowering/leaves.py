@@ -142,7 +142,7 @@ def _outlined(root: Expr) -> _Body:
 
 def _folded(node: Expr, operands: list[Expr]) -> Expr:
     """The node over lowered operands, where constant conditions have decided it."""
-    if isinstance(node, Binary) and node.op in ("and", "or"):
+    if isinstance(node, Binary) and node.dtype == "bool" and node.op in ("and", "or"):
         for one, other in (operands, reversed(operands)):
             if isinstance(one, Const):
                 return other if bool(one.value) == (node.op == "and") else one

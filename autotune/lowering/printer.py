@@ -21,9 +21,12 @@ from autotune.tensor_expr.expr import (
 
 _SYMBOLS = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "and": "and", "or": "or",
-    "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
+    "xor": "^", "shl": "<<", "shr": ">>", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
 }  # fmt: skip
-_STRENGTH = {"or": 1, "and": 2, "add": 4, "sub": 4, "mul": 5, "div": 5, "floordiv": 5, "mod": 5}
+_BITS = {"and": "&", "or": "|"}
+_STRENGTH = {
+    "or": 1, "and": 2, "xor": 4, "shl": 4, "shr": 4, "add": 5, "sub": 5, "mul": 6, "div": 6, "floordiv": 6, "mod": 6,
+}  # fmt: skip
 
 
 def show_expr(root: Expr) -> str:
@@ -37,16 +40,17 @@ def show_expr(root: Expr) -> str:
 def _show(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     plain = [text for text, _ in parts]
     if isinstance(node, Const):
-        return str(node.value), 9 if not isinstance(node.value, bool) and node.value >= 0 else 6
+        return str(node.value), 9 if not isinstance(node.value, bool) and node.value >= 0 else 7
     if isinstance(node, Var):
         return _name(node), 9
     if isinstance(node, Binary) and node.op in ("min", "max"):
         return f"{node.op}({', '.join(plain)})", 9
     if isinstance(node, (Binary, Compare)):
-        strength = _STRENGTH.get(node.op, 3)
+        symbol = _SYMBOLS[node.op] if node.a.dtype == "bool" else _BITS.get(node.op, _SYMBOLS[node.op])
+        strength = _STRENGTH.get(node.op, 3) if symbol not in _BITS.values() else 4
         left = plain[0] if parts[0][1] >= strength else f"({plain[0]})"
         right = plain[1] if parts[1][1] > strength else f"({plain[1]})"
-        return f"{left} {_SYMBOLS[node.op]} {right}", strength
+        return f"{left} {symbol} {right}", strength
     if isinstance(node, Not):
         return f"not ({plain[0]})", 2
     if isinstance(node, Select):

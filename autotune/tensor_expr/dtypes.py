@@ -8,6 +8,7 @@ from autotune.errors import UsageError
 
 FLOATS = ("float32", "float64")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
+UNSIGNED = ("uint8", "bool")
 DTYPES = (*FLOATS, *INTEGERS, "bool")
 INDEX = "int64"
 

@@ -91,7 +91,7 @@ def _evaluate_expr(
             elif isinstance(node, Cast):
                 result = v[0].astype(np.float64 if dtypes.is_float(node.dtype) else node.dtype)
             elif isinstance(node, Call):
-                result = INTRINSICS[node.name](v[0])
+                result = INTRINSICS[node.name](*v)
             elif isinstance(node, Read):
                 # What a select does not choose may index outside; clip, since its value is dropped.
                 clipped = tuple(np.clip(i, 0, n - 1) for i, n in zip(v, node.tensor.shape, strict=True))

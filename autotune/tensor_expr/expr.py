@@ -1,7 +1,8 @@
 """Scalar expressions.
 
-An expression is an immutable DAG of the nodes below. ``+ - * / // %`` and comparisons build nodes, with Python numbers
-taking the dtype of the other operand; ``//`` and ``%`` round towards minus infinity as in Python. ``==`` builds a node
+An expression is an immutable DAG of the nodes below. ``+ - * / // % **``, ``& | ^ ~ << >>`` and comparisons build
+nodes, with Python numbers taking the dtype of the other operand; ``//`` and ``%`` round towards minus infinity as in
+Python. ``==`` builds a node
 too: structural equality is ``autotune.tensor_expr.serialize``'s business, and hashing is by identity.
 
 ================  ====================================================================================
@@ -9,7 +10,7 @@ node              value
 ================  ====================================================================================
 Const             a number
 Var               a variable: a loop's counter, or an axis of a tensor expression (``Axis``)
-Binary            ``add sub mul div floordiv mod min max and or`` of two expressions of one dtype
+Binary            ``add sub mul div floordiv mod min max and or xor shl shr`` of two expressions of one dtype
 Compare           ``lt le gt ge eq ne``, a bool
 Not               logical negation
 Select            ``a`` where the condition holds, else ``b``; the operand not chosen is not evaluated
@@ -19,10 +20,15 @@ Read              an element of a tensor (before lowering)
 Load              an element of a buffer (after lowering)
 Reduce            a reduction of a body over reduction axes; only as the root of a compute's body
 ================  ====================================================================================
+
+What NumPy leaves to a warning or to C has one meaning here, in NumPy's evaluation and in generated code: integers wrap
+around; an integer divided by 0 gives 0, and so does its remainder; a shift by the width or more, or by a negative
+amount, shifts every bit out (``>>`` of a negative number leaves -1); floating point follows IEEE 754.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
@@ -40,16 +46,21 @@ ExprLike = Union["Expr", int, float, bool]
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
     "floordiv": np.floor_divide, "mod": np.mod, "min": np.minimum, "max": np.maximum,
-    "and": np.logical_and, "or": np.logical_or,
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "shl": np.left_shift, "shr": np.right_shift,
 }  # fmt: skip
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
     "eq": np.equal, "ne": np.not_equal,
 }  # fmt: skip
-INTRINSICS: dict[str, Callable[[Any], Any]] = {
-    "sqrt": np.sqrt, "abs": np.abs, "floor": np.floor, "exp": np.exp, "log": np.log, "tanh": np.tanh,
+INTRINSICS: dict[str, Callable[..., Any]] = {
+    "sqrt": np.sqrt, "abs": np.abs, "floor": np.floor, "ceil": np.ceil, "round": np.rint, "trunc": np.trunc,
+    "exp": np.exp, "exp2": np.exp2, "log": np.log, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "atan": np.arctan,
+    "erf": np.vectorize(math.erf, [np.float64]), "pow": np.power, "fmod": np.fmod,
 }  # fmt: skip
-COMMUTATIVE = frozenset({"add", "mul", "min", "max", "and", "or"})
+OPERANDS = {"pow": 2, "fmod": 2}  # of the intrinsics that take more than one
+COMMUTATIVE = frozenset({"add", "mul", "min", "max", "and", "or", "xor"})
+BITWISE = ("and", "or", "xor")
+SHIFTS = ("shl", "shr")
 REDUCERS = {"sum": "add", "max": "max", "min": "min"}
 
 
@@ -131,8 +142,25 @@ class Expr:
     def __or__(self, other: ExprLike) -> Expr:
         return binary("or", self, other)
 
+    def __xor__(self, other: ExprLike) -> Expr:
+        return binary("xor", self, other)
+
+    def __lshift__(self, other: ExprLike) -> Expr:
+        return binary("shl", self, other)
+
+    def __rshift__(self, other: ExprLike) -> Expr:
+        return binary("shr", self, other)
+
+    def __pow__(self, other: ExprLike) -> Expr:
+        return call("pow", self, other)
+
+    def __rpow__(self, other: ExprLike) -> Expr:
+        return call("pow", other, self)
+
     def __invert__(self) -> Expr:
-        return Not("bool", self)
+        if self.dtype == "bool":
+            return Not("bool", self)
+        return binary("xor", self, 255 if self.dtype in dtypes.UNSIGNED else -1)
 
     __hash__ = object.__hash__
 
@@ -323,10 +351,12 @@ def binary(op: str, a: ExprLike, b: ExprLike) -> Expr:
     a, b, dtype = _pair(a, b)
     if op == "div" and not dtypes.is_float(dtype):
         raise UsageError(f"/ needs floating point operands, got {dtype}; use // or cast first")
-    if op in ("and", "or") and dtype != "bool":
-        raise UsageError(f"& and | need bool operands, got {dtype}")
-    if dtype == "bool" and op not in ("and", "or", "min", "max"):
-        raise UsageError(f"arithmetic needs numbers, got bool; use &, | and ~, or cast first ({op})")
+    if op in (*BITWISE, *SHIFTS) and dtypes.is_float(dtype):
+        raise UsageError(f"&, |, ^, ~, << and >> need bool or integer operands, got {dtype}")
+    if dtype == "bool" and op not in (*BITWISE, "min", "max"):
+        raise UsageError(f"arithmetic needs numbers, got bool; use &, |, ^ and ~, or cast first ({op})")
+    if op in ("floordiv", "mod") and isinstance(b, Const) and not b.value and not dtypes.is_float(dtype):
+        raise UsageError(f"{'//' if op == 'floordiv' else '%'} by the constant 0")
     return Binary(dtype, op, a, b)
 
 
@@ -360,14 +390,20 @@ def all_of(*conditions: ExprLike) -> Expr:
     return const(True, "bool") if result is None else result
 
 
-def call(name: str, a: ExprLike) -> Expr:
-    """A math intrinsic of one floating point operand (``abs`` takes integers too)."""
+def call(name: str, *operands: ExprLike) -> Expr:
+    """A math intrinsic of floating point operands (``abs`` takes integers too), promoted to one dtype."""
     if name not in INTRINSICS:
         raise UsageError(f"unknown intrinsic {name!r}; known: {', '.join(INTRINSICS)}")
-    a = as_expr(a, None if isinstance(a, Expr) else "float32")
-    if name != "abs" and not dtypes.is_float(a.dtype):
-        raise UsageError(f"{name} needs a floating point operand, got {a.dtype}; cast first")
-    return Call(a.dtype, name, (a,))
+    wanted = OPERANDS.get(name, 1)
+    if len(operands) != wanted:
+        raise UsageError(f"{name} takes {wanted} operand{'s' if wanted > 1 else ''}, got {len(operands)}")
+    if wanted == 2:
+        operands = _pair(*operands)[:2]
+    values = tuple(as_expr(a, None if isinstance(a, Expr) else "float32") for a in operands)
+    dtype = values[0].dtype
+    if name != "abs" and not dtypes.is_float(dtype):
+        raise UsageError(f"{name} needs a floating point operand, got {dtype}; cast first")
+    return Call(dtype, name, values)
 
 
 def walk(roots: Iterable[Expr]) -> Iterator[Expr]:

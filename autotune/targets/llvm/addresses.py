@@ -108,8 +108,7 @@ class Addresses:
                 nature = Nature(frozenset(), True)
             else:
                 parts = [self._natures[id(child)][1] for child in node.children]
-                # A quotient by what may be 0 stays where its condition guards it.
-                pure = isinstance(node, Binary) and (node.op not in ("floordiv", "mod") or isinstance(node.b, Const))
+                pure = isinstance(node, Binary) and node.op in _FOLD
                 height = 1 + max(part.height for part in parts)
                 pure = pure and node.dtype == dtypes.INDEX and height <= MAX_HEIGHT and all(part.pure for part in parts)
                 nature = Nature(frozenset().union(*(part.variables for part in parts)), pure, height)
@@ -276,8 +275,8 @@ _FOLD: dict[str, Callable[[int, int], int]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
-    "floordiv": lambda a, b: a // b,
-    "mod": lambda a, b: a % b,
+    "floordiv": lambda a, b: a // b if b else 0,
+    "mod": lambda a, b: a % b if b else 0,
     "min": min,
     "max": max,
 }

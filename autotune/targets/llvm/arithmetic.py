@@ -6,14 +6,16 @@ import struct
 from collections.abc import Callable
 
 from autotune.targets.llvm.emitter import TYPES, Emitter, mangled, vector_type
+from autotune.targets.llvm.lanes import FloatLanes
+from autotune.targets.llvm.powers import emit_floordiv, emit_mod
 from autotune.tensor_expr import dtypes
+from autotune.tensor_expr.expr import BITWISE, SHIFTS
 
 Value = tuple[str, int]  # an SSA name or a constant, and its width (1: a scalar)
 Emit = Callable[[str], str]
 
-UNSIGNED = ("uint8", "bool")
 _FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-_BOOL_OPS = {"and": "and", "min": "and", "or": "or", "max": "or"}
+_BOOL_OPS = {"and": "and", "min": "and", "or": "or", "max": "or", "xor": "xor"}
 _FLOAT_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _SIGNED = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "ne"}
 _UNSIGNED = {"lt": "ult", "le": "ule", "gt": "ugt", "ge": "uge", "eq": "eq", "ne": "ne"}
@@ -51,18 +53,52 @@ def binary_operation(emitter: Emitter, op: str, a: str, b: str, dtype: str, widt
     if op in ("min", "max"):
         return intrinsic(emitter, f"{op}imum", dtype, width, a, b)
     if op in ("floordiv", "mod"):
-        quotient = intrinsic(emitter, "floor", dtype, width, emit(f"fdiv {kind} {a}, {b}"))
-        return quotient if op == "floordiv" else emit(f"fsub {kind} {a}, {emit(f'fmul {kind} {quotient}, {b}')}")
+        lanes = FloatLanes(emitter, dtype, width)
+        return emit_floordiv(lanes, a, b) if op == "floordiv" else emit_mod(lanes, a, b)
     return emit(f"{_FLOAT_OPS[op]} {kind} {a}, {b}")
 
 
 def _integer(emitter: Emitter, op: str, a: str, b: str, dtype: str, width: int) -> str:
     emit, kind = emitter.emit, vector_type(dtype, width)
-    if dtype not in UNSIGNED:
+    if op in BITWISE:
+        return emit(f"{op} {kind} {a}, {b}")
+    if op in SHIFTS:
+        return _shift(emitter, op, a, b, dtype, width)
+    if dtype not in dtypes.UNSIGNED:
         return integer_operation(op, a, b, kind, emit)
     if op in ("floordiv", "mod"):
-        return emit(f"{'udiv' if op == 'floordiv' else 'urem'} {kind} {a}, {b}")
+        division = "udiv" if op == "floordiv" else "urem"
+        return _by_nonzero(b, kind, emit, lambda safe: emit(f"{division} {kind} {a}, {safe}"))
     return intrinsic(emitter, f"u{op}", dtype, width, a, b) if op in ("min", "max") else emit(f"{op} {kind} {a}, {b}")
+
+
+def _shift(emitter: Emitter, op: str, a: str, b: str, dtype: str, width: int) -> str:
+    """A shift whose amount is the width or more, or negative, shifts every bit out."""
+    emit, kind, bools = emitter.emit, vector_type(dtype, width), vector_type("bool", width)
+    arithmetic = op == "shr" and dtype not in dtypes.UNSIGNED
+    last = _repeated(8 * dtypes.itemsize(dtype) - 1, kind)
+    inside = emit(f"icmp ule {kind} {b}, {last}")
+    amount = emit(f"select {bools} {inside}, {kind} {b}, {kind} {last}")
+    shifted = emit(f"{'shl' if op == 'shl' else 'ashr' if arithmetic else 'lshr'} {kind} {a}, {amount}")
+    return shifted if arithmetic else emit(f"select {bools} {inside}, {kind} {shifted}, {kind} {_repeated(0, kind)}")
+
+
+def _repeated(value: int, kind: str) -> str:
+    """A constant of an integer type, in all lanes where that is a vector."""
+    if not kind.startswith("<"):
+        return str(value)
+    return vector_literal([value] * int(kind.split()[0][1:]), kind.split()[-1].rstrip(">"))
+
+
+def _by_nonzero(b: str, kind: str, emit: Emit, divide: Callable[[str], str]) -> str:
+    """A division, with the result 0 where the divisor is 0; the hardware's would trap."""
+    if not b.startswith("%"):
+        return divide(b)
+    zero = _repeated(0, kind)
+    bools = f"<{kind.split()[0][1:]} x i1>" if kind.startswith("<") else "i1"
+    nothing = emit(f"icmp eq {kind} {b}, {zero}")
+    result = divide(emit(f"select {bools} {nothing}, {kind} {_repeated(1, kind)}, {kind} {b}"))
+    return emit(f"select {bools} {nothing}, {kind} {zero}, {kind} {result}")
 
 
 def integer_operation(op: str, a: str, b: str, kind: str, emit: Emit) -> str:
@@ -79,15 +115,13 @@ def integer_operation(op: str, a: str, b: str, kind: str, emit: Emit) -> str:
         return emit(f"and {kind} {a}, {int(b) - 1}")
     zero = "0" if not kind.startswith("<") else "zeroinitializer"
     if b.startswith("%"):
-        return _by_variable(op, a, b, kind, bools, zero, emit)
+        return _by_nonzero(b, kind, emit, lambda safe: _by_variable(op, a, safe, kind, bools, zero, emit))
     return _rounded_down(op, a, b, kind, bools, zero, emit)
 
 
 def _by_variable(op: str, a: str, b: str, kind: str, bools: str, zero: str, emit: Emit) -> str:
     """A division that must not trap where the smallest number is divided by -1, which wraps around as in NumPy."""
-    width = int(kind.split()[0][1:]) if kind.startswith("<") else 1
-    scalar = kind.split()[-1].rstrip(">")
-    one, minus = (vector_literal([v] * width, scalar) if width > 1 else str(v) for v in (1, -1))
+    one, minus = _repeated(1, kind), _repeated(-1, kind)
     negating = emit(f"icmp eq {kind} {b}, {minus}")
     safe = emit(f"select {bools} {negating}, {kind} {one}, {kind} {b}")
     result = _rounded_down(op, a, safe, kind, bools, zero, emit)
@@ -114,7 +148,7 @@ def comparison(op: str, a: str, b: str, dtype: str, width: int) -> str:
     kind = vector_type(dtype, width)
     if dtypes.is_float(dtype):
         return f"fcmp {_FLOAT_COMPARE[op]} {kind} {a}, {b}"
-    return f"icmp {(_UNSIGNED if dtype in UNSIGNED else _SIGNED)[op]} {kind} {a}, {b}"
+    return f"icmp {(_UNSIGNED if dtype in dtypes.UNSIGNED else _SIGNED)[op]} {kind} {a}, {b}"
 
 
 def conversion(name: str, source: str, target: str, width: int) -> str | None:
@@ -123,13 +157,13 @@ def conversion(name: str, source: str, target: str, width: int) -> str | None:
     if dtypes.is_float(source) and dtypes.is_float(target):
         op = "fptrunc" if smaller else "fpext"
     elif dtypes.is_float(source):
-        op = "fptoui" if target in UNSIGNED else "fptosi"
+        op = "fptoui" if target in dtypes.UNSIGNED else "fptosi"
     elif dtypes.is_float(target):
-        op = "uitofp" if source in UNSIGNED else "sitofp"
+        op = "uitofp" if source in dtypes.UNSIGNED else "sitofp"
     elif TYPES[target] == TYPES[source]:
         return None
     elif smaller:
         op = "trunc"
     else:
-        op = "zext" if source in UNSIGNED else "sext"
+        op = "zext" if source in dtypes.UNSIGNED else "sext"
     return f"{op} {vector_type(source, width)} {name} to {vector_type(target, width)}"

@@ -7,7 +7,6 @@ from typing import Any
 
 from autotune.targets.llvm.addresses import Addresses
 from autotune.targets.llvm.arithmetic import (
-    UNSIGNED,
     Value,
     binary_operation,
     comparison,
@@ -17,12 +16,12 @@ from autotune.targets.llvm.arithmetic import (
     vector_literal,
 )
 from autotune.targets.llvm.emitter import TYPES, Emitter, vector_type
-from autotune.targets.llvm.intrinsics import EMITTERS
+from autotune.targets.llvm.intrinsics import emit_intrinsic
+from autotune.targets.llvm.lanes import FloatLanes
 from autotune.targets.llvm.memory import Memory
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import COMPARISONS, Binary, Call, Cast, Compare, Const, Expr, Load, Not, Select, Var
 
-_PLAIN_CALLS = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor"}
 _INT32 = 2**31 - 1
 # A task yields the tasks whose values it needs and returns its own: nested selects need no recursion.
 Task = Generator[Any, Value, Value]
@@ -142,19 +141,8 @@ class Expressions:
         return intrinsic(self.emitter, "fma", node.dtype, width, *widened), width
 
     def _binary(self, node: Any, operands: list[Value]) -> Value:
-        left, right = operands
-        if _may_trap(node):
-            right = self._active_divisor(right, node.dtype)
-        a, b, width = self.memory.match(left, right, node.dtype)
+        a, b, width = self.memory.match(operands[0], operands[1], node.dtype)
         return binary_operation(self.emitter, node.op, a, b, node.dtype, width), width
-
-    def _active_divisor(self, divisor: Value, dtype: str) -> Value:
-        """The divisor, 1 in lanes that are masked out: what they hold must not trap."""
-        width = max([divisor[1], *(width for _, width in self.memory.masks)])
-        mask = self.memory.mask(width, guarded=True) if width > 1 or self.memory.masks else None
-        if mask is None:
-            return divisor
-        return self._choose(dtype, (mask, width), divisor, ("1", 1))
 
     def inverted(self, value: Value) -> Value:
         """The negation of a bool."""
@@ -164,16 +152,16 @@ class Expressions:
 
     def _call(self, node: Any, operands: list[Value]) -> Value:
         name, width = operands[0]
-        if node.name in EMITTERS:
-            return EMITTERS[node.name](self.emitter, self.memory.widen, name, node.dtype, width), width
         if node.name == "abs" and not dtypes.is_float(node.dtype):
-            if node.dtype in UNSIGNED:
+            if node.dtype in dtypes.UNSIGNED:
                 return operands[0]
             negated = self.emitter.emit(
                 f"sub {vector_type(node.dtype, width)} {self.memory.widen(('0', 1), node.dtype, width)}, {name}"
             )
             return binary_operation(self.emitter, "max", name, negated, node.dtype, width), width
-        return intrinsic(self.emitter, _PLAIN_CALLS[node.name], node.dtype, width, name), width
+        width = max(width for _, width in operands)
+        widened = [self.memory.widen(value, node.dtype, width) for value in operands]
+        return emit_intrinsic(FloatLanes(self.emitter, node.dtype, width), node.name, *widened), width
 
     def _cast(self, node: Any, operands: list[Value]) -> Value:
         source, target = node.a.dtype, node.dtype
@@ -221,7 +209,7 @@ class Expressions:
     # -- selection ---------------------------------------------------------------------------------------------
 
     def guarded(self, select: Select) -> bool:
-        """Whether an arm holds what must not happen where it is not chosen: loads out of bounds, divisions by 0."""
+        """Whether an arm holds a load that must not happen where it is not chosen."""
         return self._needs_guard(select.a) or self._needs_guard(select.b)
 
     def _needs_guard(self, root: Expr) -> bool:
@@ -234,7 +222,7 @@ class Expressions:
                 stack.append((node, True))
                 stack.extend((child, False) for child in node.children)
                 continue
-            own = self.memory.unproven(node) if isinstance(node, Load) else isinstance(node, Binary) and _may_trap(node)
+            own = isinstance(node, Load) and self.memory.unproven(node)
             self._guarded[id(node)] = (node, own or any(self._guarded[id(child)][1] for child in node.children))
         return self._guarded[id(root)][1]
 
@@ -273,11 +261,6 @@ class Expressions:
             emitter.branch(labels[2])
         emitter.start_block(labels[2])
         return emitter.emit(f"phi {vector_type(node.dtype, 1)} {', '.join(arms)}"), 1
-
-
-def _may_trap(node: Binary) -> bool:
-    """Whether this is an integer division by what is not known to be other than 0."""
-    return node.op in ("floordiv", "mod") and not dtypes.is_float(node.dtype) and not isinstance(node.b, Const)
 
 
 def _multiply_add(node: Binary) -> tuple[Expr, ...] | None:
