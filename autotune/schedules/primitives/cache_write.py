@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from autotune.errors import ScheduleError
 from autotune.schedules.dependences import check_attachments
 from autotune.schedules.primitives.step import Step, primitive
+from autotune.schedules.rewriting import copied_from, renamed
 from autotune.schedules.state import State, fresh_stage
-from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.expr import Axis, Expr, Read, Reduce, substitute
-from autotune.tensor_expr.tensor import Tensor
 
 
 @primitive("cache_write")
@@ -39,14 +37,6 @@ class CacheWrite(Step):
                 f"stage {stage.name!r} has been scheduled already; cache_write comes before its loops are changed "
                 f"(its axes are: {', '.join(stage.loops)})"
             )
-        tensor = stage.tensor
-        assert tensor.body is not None
-        axes = tuple(Axis(dtypes.INDEX, axis.name, axis.extent) for axis in tensor.axes)
-        body: Expr = substitute(tensor.body, dict(zip(tensor.axes, axes, strict=True)))
-        if isinstance(body, Reduce):
-            fresh = tuple(Axis(dtypes.INDEX, axis.name, axis.extent, reduce=True) for axis in body.axes)
-            body = Reduce(body.dtype, body.kind, fresh, substitute(body.body, dict(zip(body.axes, fresh, strict=True))))
-        tile = Tensor(f"{stage.name}.tile", tensor.shape, tensor.dtype, axes, body)
-        copied = replace(tensor, body=Read(tensor.dtype, tile, tensor.axes))
-        state = state.with_stage(replace(fresh_stage(copied), layout=stage.layout))
+        tile = renamed(stage.tensor, f"{stage.name}.tile")
+        state = state.with_stage(replace(fresh_stage(copied_from(stage.tensor, tile)), layout=stage.layout))
         return check_attachments(state.with_stage_before(fresh_stage(tile), stage.name))
