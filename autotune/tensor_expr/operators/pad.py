@@ -13,6 +13,7 @@ from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import Expr, all_of, binary, select
 from autotune.tensor_expr.operators import registry
 from autotune.tensor_expr.operators.registry import Param, Value, integers, number, one_of, register, text
+from autotune.tensor_expr.operators.shared.indices import clamped
 from autotune.tensor_expr.tensor import compute, placeholder
 from autotune.tensor_expr.workload import Workload
 
@@ -26,7 +27,7 @@ def _reflected(place: Expr, extent: int) -> Expr:
 # Where the element for a place outside comes from; for ``constant`` the place is tested instead.
 _SOURCES: Mapping[str, Callable[[Expr, int], Expr]] = {
     "constant": lambda place, extent: place,
-    "edge": lambda place, extent: binary("max", binary("min", place, extent - 1), 0),
+    "edge": clamped,
     "reflect": _reflected,
     "wrap": lambda place, extent: place % extent,
 }

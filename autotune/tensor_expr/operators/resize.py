@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from autotune.errors import UsageError
-from autotune.tensor_expr.expr import Expr, binary, cast
+from autotune.tensor_expr.expr import Expr, cast
 from autotune.tensor_expr.operators import registry
 from autotune.tensor_expr.operators.registry import Param, Value, number, one_of, register, text
-from autotune.tensor_expr.operators.shared.indices import replaced
+from autotune.tensor_expr.operators.shared.indices import clamped, replaced
 from autotune.tensor_expr.tensor import Tensor, compute, graph, placeholder
 from autotune.tensor_expr.workload import Workload
 
@@ -169,7 +169,7 @@ def resize(
 def _picked(source: Tensor, dim: int, size: int, where: Callable[[Expr], Expr], name: str) -> Tensor:
     return compute(
         replaced(source.shape, dim, size),
-        lambda *i: source[replaced(i, dim, _clamped(where(i[dim]), source.shape[dim]))],
+        lambda *i: source[replaced(i, dim, clamped(where(i[dim]), source.shape[dim]))],
         name=name,
     )
 
@@ -183,7 +183,7 @@ def _weighted(
         taps = weights(place.fraction(i[dim], source.dtype))
         first = 1 - len(taps) // 2
         terms = [
-            source[replaced(i, dim, _clamped(place.floor(i[dim], first + t), source.shape[dim]))] * weight
+            source[replaced(i, dim, clamped(place.floor(i[dim], first + t), source.shape[dim]))] * weight
             for t, weight in enumerate(taps)
         ]
         result = terms[0]
@@ -192,7 +192,3 @@ def _weighted(
         return result
 
     return compute(replaced(source.shape, dim, size), element, name=name)
-
-
-def _clamped(index: Expr, extent: int) -> Expr:
-    return binary("max", binary("min", index, extent - 1), 0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from autotune.errors import UsageError
-from autotune.tensor_expr.expr import Expr, ExprLike
+from autotune.tensor_expr.expr import Expr, ExprLike, binary
 from autotune.tensor_expr.operators.registry import text
 
 T = TypeVar("T")
@@ -15,6 +15,11 @@ T = TypeVar("T")
 def replaced(items: Sequence[T], dim: int, *others: T) -> tuple[T, ...]:
     """The items with others, or nothing, in the place of one."""
     return (*items[:dim], *others, *items[dim + 1 :])
+
+
+def clamped(index: ExprLike, extent: int) -> Expr:
+    """The index, or the nearest one in [0, extent)."""
+    return binary("max", binary("min", index, extent - 1), 0)
 
 
 def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
