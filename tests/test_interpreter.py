@@ -106,11 +106,6 @@ FAULTS = {
             T, loop(block(Store(T, (n(0),), load(X, ROW)), Store(Y, (ROW,), load(T, n(0)))), "parallel")
         ),
     },
-    "division": {
-        "integer division by zero, in loop 'i', at i = 2, by: y[i] = float32(8 // (i - 2))": loop(
-            Store(Y, (ROW,), Cast("float32", 8 // (ROW - 2)))
-        )
-    },
     "lanes": {
         "vectorised loop 'j' runs 5 lanes of 4, in loop 'i', at i = 4": loop(
             For(COL, ROW + 1, "vectorize", Store(Y, (COL,), load(X, COL)), 4)
@@ -203,6 +198,13 @@ def scalar(value: Expr, given: float | int, source: str, target: str) -> float |
         ("floordiv", "int32", -7, 2, -4),
         ("mod", "int32", -7, 2, 1),
         ("floordiv", "int8", -128, -1, -128),
+        ("floordiv", "int32", 7, 0, 0),
+        ("mod", "int32", 7, 0, 0),
+        ("xor", "uint8", 12, 10, 6),
+        ("shl", "int8", 65, 1, -126),
+        ("shl", "int32", 1, 32, 0),
+        ("shr", "int32", -8, 1, -4),
+        ("shr", "int32", -8, -1, -1),
         ("mod", "float32", -7.5, 2.0, 0.5),
         ("div", "float32", 1.0, 3.0, np.float32(1) / np.float32(3)),
         ("div", "float32", -1.0, 0.0, -np.inf),

@@ -6,7 +6,7 @@
 * reads of memory that nothing has been written to; a buffer is such memory each time that it is allocated,
 * races: two iterations of one run of a parallel or vectorised loop touch one element of a buffer that outlives the
   iteration, and at least one of them writes it,
-* integer divisions by zero, and vectors of more lanes than the loop has,
+* vectors of more lanes than their loop has,
 * elements of outputs that are never written.
 
 Values are the generators': floating point operations are rounded to their dtype one by one (half precision is computed
@@ -115,7 +115,7 @@ class _Machine:
         self.globals: dict[str, Any] = {
             "spend": self._spend, "iterations": self._iterations, "shuffled": self._shuffled,
             "out_of_bounds": self._out_of_bounds, "uninitialised": self._uninitialised,
-            "division_by_zero": self._division_by_zero, "too_wide": self._too_wide, **_ARITHMETIC,
+            "too_wide": self._too_wide, **_ARITHMETIC,
         }  # fmt: skip
         for buffer, name in source.buffers.items():
             self.globals[f"E{name[1:]}"] = [None] * _places(buffer)
@@ -167,9 +167,6 @@ class _Machine:
         assert access.buffer is not None
         element = _shown(access.buffer.name, _position(access.buffer, offset))
         return self._fault("uninitialised", f"read of uninitialised memory {element}", access, values)
-
-    def _division_by_zero(self, number: int, values: Sequence[int]) -> Fault:
-        return self._fault("division", "integer division by zero", self.source.accesses[number], values)
 
     def _too_wide(self, number: int, values: Sequence[int], extent: int) -> Fault:
         access = self.source.accesses[number]
@@ -273,6 +270,9 @@ def _saturated(value: float, low: int, high: int) -> int:
 def _arithmetic() -> dict[str, Any]:
     table: dict[str, Any] = {
         "INF": inf, "NAN": nan, "float32": _float32, "minimum": _minimum, "maximum": _maximum, "saturated": _saturated,
+        "floordiv_integer": lambda a, b: a // b if b else 0, "mod_integer": lambda a, b: a % b if b else 0,
+        "shl_integer": lambda a, b, bits: a << b if 0 <= b < bits else 0,
+        "shr_integer": lambda a, b, bits: a >> (b if 0 <= b < bits else bits),
     }  # fmt: skip
     roundings: dict[str, Callable[[float], float]] = {"float32": _float32, "float64": float}
     for dtype, rounded in roundings.items():

@@ -33,17 +33,14 @@ from autotune.lowering.ir import (
 )
 from autotune.schedules.details import THREADS
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.expr import Binary, Call, Cast, Compare, Const, Expr, Load, Not, Select, Var, walk
+from autotune.tensor_expr.expr import SHIFTS, Binary, Call, Cast, Compare, Const, Expr, Load, Not, Select, Var, walk
 
-CONCURRENT = (
-    "parallel",
-    "vectorize",
-    *THREADS,
-)  # kinds of loops whose iterations run at the same time, or in any order
+# Kinds of loops whose iterations run at the same time, or in any order.
+CONCURRENT = ("parallel", "vectorize", *THREADS)
 MAX_NESTING = 8
 MAX_TEXT = 100
 _SYMBOLS = {
-    "add": "+", "sub": "-", "mul": "*", "floordiv": "//", "mod": "%", "and": "and", "or": "or",
+    "add": "+", "sub": "-", "mul": "*", "floordiv": "//", "mod": "%", "and": "&", "or": "|", "xor": "^",
     "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
 }  # fmt: skip
 _NAMES = re.compile(r"\b[vkt]\d+\b")
@@ -281,7 +278,7 @@ class _Writer:
             self.pure.add(id(node))
             return self.names[node]
         if isinstance(node, Binary):
-            return self._binary(node, v, lines)
+            return self._binary(node, v)
         if isinstance(node, Compare):
             return f"({v[0]} {_SYMBOLS[node.op]} {v[1]})"
         if isinstance(node, Not):
@@ -296,16 +293,15 @@ class _Writer:
         lines.add(f"if {name} is None: raise {self._fault('uninitialised', 'read', node.buffer, offset)}")
         return name
 
-    def _binary(self, node: Binary, v: list[str], lines: _Lines) -> str:
+    def _binary(self, node: Binary, v: list[str]) -> str:
         a, b = v
-        integer = not dtypes.is_float(node.dtype) and node.dtype != "bool"
-        if integer and node.op in ("floordiv", "mod") and not isinstance(node.b, Const):
-            b = b if b.isidentifier() else self._temporary(b, lines)
-            lines.add(f"if {b} == 0: raise {self._fault('division_by_zero', 'run', None)}")
         if node.op in ("min", "max"):
             return f"{node.op}imum({a}, {b})" if dtypes.is_float(node.dtype) else f"{node.op}({a}, {b})"
         if dtypes.is_float(node.dtype) and node.op in ("div", "floordiv", "mod"):
             return _rounded(f"{node.op}_{_computed(node.dtype)}({a}, {b})", node.dtype)
+        if node.op in SHIFTS or (node.op in ("floordiv", "mod") and not (isinstance(node.b, Const) and node.b.value)):
+            bits = f", {np.iinfo(node.dtype).bits}" if node.op in SHIFTS else ""
+            return _rounded(f"{node.op}_integer({a}, {b}{bits})", node.dtype)
         text = f"({a} {_SYMBOLS[node.op]} {b})"
         if node.dtype == dtypes.INDEX and all(id(c) in self.pure or isinstance(c, Const) for c in (node.a, node.b)):
             self.pure.add(id(node))

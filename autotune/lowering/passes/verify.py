@@ -27,6 +27,7 @@ from autotune.lowering.ir import (
     statements,
 )
 from autotune.lowering.passes.verify_values import indices_problem, value_problem
+from autotune.lowering.python_source import CONCURRENT
 from autotune.lowering.races import shared_store
 from autotune.schedules.state import KINDS
 from autotune.tensor_expr import dtypes
@@ -128,7 +129,7 @@ def _check_loop(loop: For, scope: _Scope) -> None:
     lanes = {around.var for around in scope.loops if around.kind == "vectorize"}
     if any(isinstance(node, Var) and node in lanes for node in walk([loop.extent])):
         raise VerifyError(f"lanes of a vectorized loop differ in how often loop {name!r} runs")
-    if loop.kind in ("parallel", "vectorize") and scope.ranges.interval(affine(loop.extent))[1] > 1:
+    if loop.kind in CONCURRENT and scope.ranges.interval(affine(loop.extent))[1] > 1:
         store = shared_store(loop)
         if store is not None:
             raise VerifyError(

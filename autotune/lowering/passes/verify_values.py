@@ -10,8 +10,10 @@ import numpy as np
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import (
     ARITHMETIC,
+    BITWISE,
     COMPARISONS,
     INTRINSICS,
+    SHIFTS,
     Axis,
     Binary,
     Call,
@@ -55,8 +57,8 @@ def _var(node: Var) -> str:
 def _binary(node: Binary) -> str:
     if node.op not in ARITHMETIC:
         return f"{node.op} is no operation"
-    if node.op in ("and", "or"):
-        return _differs(f"the operands of {node.op}", "bool", node.a.dtype, node.b.dtype, node.dtype)
+    if node.op in (*BITWISE, *SHIFTS) and dtypes.is_float(node.dtype):
+        return f"{node.op} is of {node.dtype}, which has no bits"
     if node.op == "div" and not dtypes.is_float(node.dtype):
         return f"div is of {node.dtype}, which is no floating point"
     same = _differs(f"the operands of {node.op}", node.a.dtype, node.b.dtype)
