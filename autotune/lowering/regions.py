@@ -13,6 +13,7 @@ from autotune.tensor_expr.expr import Axis, Expr
 from autotune.tensor_expr.ranges import Ranges
 
 Values = Mapping[Axis, Affine]
+Ends = tuple[Affine, Affine]
 
 
 class Regions:
@@ -34,26 +35,72 @@ class Regions:
         bases: list[Affine] = [ZERO] * len(stage.tensor.axes)
         at = at or stage.attach
         readers = self.bounds.readers(stage.name, *at) if at is not None else []
-        if at is None or len(readers) != 1:
+        if at is None or not readers:
             return tuple(bases), limits
-        lowest, highest = self._corners(readers[0], at, context)
         ranges = context.ranges
-        for dim, (axis, access) in enumerate(zip(stage.tensor.axes, self._accesses(readers[0], stage), strict=True)):
-            if access is None:
+        for dim, (axis, ends) in enumerate(
+            zip(stage.tensor.axes, self._ends(stage, readers, at, context), strict=True)
+        ):
+            if ends is None:
                 continue
-            index, spread = access
-            first, last = _ends(index, lowest, highest, ranges)
             # Reads beyond the tensor are under a condition that does not hold there.
-            first = ranges.minimum(ranges.maximum(first, ZERO), number(axis.extent - 1))
-            last = ranges.minimum(last.shifted(spread), number(axis.extent - 1))
+            first = ranges.minimum(ranges.maximum(ends[0], ZERO), number(axis.extent - 1))
+            last = ranges.minimum(ends[1], number(axis.extent - 1))
             bases[dim] = first
             limits[axis.name] = ranges.maximum((last - first).shifted(1), ZERO)
         return tuple(bases), limits
 
-    def _accesses(self, reader: Stage, stage: Stage) -> list[tuple[Expr, int] | None]:
-        key = (reader.name, stage.name)
+    def _ends(self, stage: Stage, readers: list[Stage], at: tuple[str, str], context: Context) -> list[Ends | None]:
+        """Per dimension, the first and the last index that is read; None where that may be any."""
+        if len(readers) > 1:
+            return self._hull(stage.name, at, context, {})
+        lowest, highest = self._corners(readers[0], at, context)
+        found: list[Ends | None] = []
+        for access in self._accesses(readers[0], stage.name):
+            if access is None:
+                found.append(None)
+            else:
+                first, last = _ends(access[0], lowest, highest, context.ranges)
+                found.append((first, last.shifted(access[1])))
+        return found
+
+    def _hull(
+        self, name: str, at: tuple[str, str], context: Context, known: dict[str, list[Ends | None]]
+    ) -> list[Ends | None]:
+        """What several readers read of a tensor, where ``Bounds.spans`` knows its length: not clipped on the way."""
+        if name in known:
+            return known[name]
+        spans, ranges = self.bounds.spans(name, *at), context.ranges
+        hull: list[Ends | None] = [None] * len(spans)
+        for reader in self.bounds.readers(name, *at):
+            lowest, highest = self._reach(reader, at, context, known)
+            for dim, access in enumerate(self._accesses(reader, name)):
+                if access is None or spans[dim] is None:
+                    continue
+                first, last = _ends(access[0], lowest, highest, ranges)
+                last, held = last.shifted(access[1]), hull[dim]
+                hull[dim] = (ranges.minimum(held[0], first), ranges.maximum(held[1], last)) if held else (first, last)
+        known[name] = hull
+        return hull
+
+    def _reach(
+        self, reader: Stage, at: tuple[str, str], context: Context, known: dict[str, list[Ends | None]]
+    ) -> tuple[Values, Values]:
+        """The lowest and the highest value of each axis of a reader; what any index may take on counts as all."""
+        if reader.name == at[0]:
+            return self._corners(reader, at, context)
+        axes = (*reader.tensor.axes, *reader.tensor.reduce_axes)
+        lowest = {axis: ZERO for axis in axes}
+        highest = {axis: number(axis.extent - 1) for axis in axes}
+        for axis, ends in zip(reader.tensor.axes, self._hull(reader.name, at, context, known), strict=True):
+            if ends is not None:
+                lowest[axis], highest[axis] = ends
+        return lowest, highest
+
+    def _accesses(self, reader: Stage, name: str) -> list[tuple[Expr, int] | None]:
+        key = (reader.name, name)
         if key not in self._held:
-            self._held[key] = accesses(reader, stage.name)
+            self._held[key] = accesses(reader, name)
         return self._held[key]
 
     def _corners(self, reader: Stage, at: tuple[str, str], context: Context) -> tuple[Values, Values]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 
 from autotune.schedules.state import Fuse, Number, Split, Stage, State, Unit, reads
-from autotune.tensor_expr.affine import interval_length, lowest_index
-from autotune.tensor_expr.expr import Expr
+from autotune.tensor_expr.affine import index_form, interval_length, lowest_index
+from autotune.tensor_expr.expr import Axis, Expr
 
 
 def ceildiv(a: Number, b: Number) -> Number:
@@ -102,11 +102,27 @@ class StageBounds:
         return {axis: cover[axis] for axis in self.stage.axis_names}
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The indices from ``form + low`` to ``form + high``; ``form`` is linear over where a holder's axes begin."""
+
+    form: Mapping[str, int]
+    low: Number
+    high: Number
+
+    def hull(self, other: Span) -> Span | None:
+        """The smallest span that holds both; None where they do not move together."""
+        if self.form != other.form:
+            return None
+        return Span(self.form, minimum(self.low, other.low), maximum(self.high, other.high))
+
+
 class Bounds:
     """The extents of every stage of a state."""
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self._spans: dict[tuple[str, str, str], list[Span | None]] = {}
         self.stages: dict[str, StageBounds] = {}
         for name in reversed(list(state.stages)):
             stage = state.stages[name]
@@ -138,7 +154,10 @@ class Bounds:
         if not readers:
             return (1,) * len(shape)
         if len(readers) > 1:
-            return shape
+            return tuple(
+                size if span is None else minimum(span.high - span.low + 1, size)
+                for span, size in zip(self.spans(name, stage, loop), shape, strict=True)
+            )
         reader = readers[0]
         covers = self.covers(reader.name, stage, loop)
         by_axis = {axis: covers[axis.name] for axis in (*reader.tensor.axes, *reader.tensor.reduce_axes)}
@@ -151,6 +170,31 @@ class Bounds:
                 extents.append(minimum(interval_length(index, by_axis) + spread, shape[dim]))
         return tuple(extents)
 
+    def spans(self, name: str, stage: str, loop: str | None) -> list[Span | None]:
+        """Per dimension of tensor ``name``, what is read within one iteration of ``stage``'s ``loop``.
+
+        The hull of what all its readers read, in terms of where ``stage``'s axes stand. None, any part of the
+        dimension, where an index is not linear, or readers do not move together.
+        """
+        key = (name, stage, loop or "")
+        if key not in self._spans:
+            spans: list[list[Span | None]] = [
+                self._read(reader, name, stage, loop) for reader in self.readers(name, stage, loop)
+            ]
+            self._spans[key] = [reduce(_hull, column) for column in zip(*spans, strict=True)]
+        return self._spans[key]
+
+    def _read(self, reader: Stage, name: str, stage: str, loop: str | None) -> list[Span | None]:
+        axes: dict[Axis, Span | None] = {
+            axis: Span({}, 0, axis.extent - 1) for axis in (*reader.tensor.axes, *reader.tensor.reduce_axes)
+        }
+        if reader.name == stage:
+            covers = self.covers(stage, stage, loop)
+            axes = {axis: Span({axis.name: 1}, 0, covers[axis.name] - 1) for axis in axes}
+        else:
+            axes.update(zip(reader.tensor.axes, self.spans(reader.name, stage, loop), strict=True))
+        return [_indexed(*access, axes) if access is not None else None for access in accesses(reader, name)]
+
     def readers(self, name: str, stage: str, loop: str | None) -> list[Stage]:
         """The stages that read tensor ``name`` within one iteration of ``stage``'s ``loop``."""
         return [
@@ -158,6 +202,27 @@ class Bounds:
             for consumer in self.state.consumers(name)
             if consumer.name == stage or (loop is not None and self.state.nested_in(consumer.name, stage, loop))
         ]
+
+
+def _hull(one: Span | None, other: Span | None) -> Span | None:
+    return one.hull(other) if one is not None and other is not None else None
+
+
+def _indexed(index: Expr, spread: int, axes: Mapping[Axis, Span | None]) -> Span | None:
+    """What an index takes on while its axes take on their spans, and ``spread`` further; None if it is not linear."""
+    linear = index_form(index)
+    form: dict[str, int] = {}
+    low: Number = linear.const
+    high: Number = linear.const + spread
+    for atom, coefficient in linear.terms.values():
+        span = axes[atom] if isinstance(atom, Axis) else None
+        if span is None:
+            return None
+        for name, factor in span.form.items():
+            form[name] = form.get(name, 0) + coefficient * factor
+        ends = (span.low, span.high) if coefficient > 0 else (span.high, span.low)
+        low, high = low + coefficient * ends[0], high + coefficient * ends[1]
+    return Span({name: factor for name, factor in form.items() if factor}, low, high)
 
 
 def accesses(reader: Stage, name: str) -> list[tuple[Expr, int] | None]:

@@ -177,7 +177,8 @@ def is_monotone(index: Expr) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _index_form(index: Expr) -> Affine:
+def index_form(index: Expr) -> Affine:
+    """``affine``, remembered: for the indices of tensor expressions, which live as long as their tensor."""
     return affine(index)
 
 
@@ -186,7 +187,7 @@ def interval_length(index: Expr, covers: Mapping[Axis, Any]) -> Any:
 
     Exact for linear indices; for ``e // c`` an upper bound that ignores alignment.
     """
-    form = _index_form(index)
+    form = index_form(index)
     if all(isinstance(atom, Axis) for atom, _ in form.terms.values()):
         length: Any = 1
         for atom, coefficient in form.terms.values():
