@@ -5,7 +5,7 @@ from __future__ import annotations
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
-from differential import compare
+from differential import compare, inputs_of
 from operators_for_tests import chain, double, matmul
 
 from autotune.lowering.pipeline import lower
@@ -19,6 +19,7 @@ from autotune.targets.llvm.inspect import branches, innermost_loops, spills
 from autotune.tensor_expr import Tensor, cast, compute, exp, placeholder, reduce_axis, select
 from autotune.tensor_expr import max as maximum
 from autotune.tensor_expr import sum as total
+from autotune.tensor_expr.evaluate import evaluate
 from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.serialize import to_json
 
@@ -87,6 +88,15 @@ def test_numbers(name: str, target: Target) -> None:
     if not supports(target):
         pytest.skip(f"this machine cannot run {target.name}")
     assert compare(SCHEDULES[name], target) == ""
+
+
+@pytest.mark.parametrize("name", ["softmax", "conv2d parallel"])
+def test_parallel_loops_run_on_one_thread_without_a_runtime(name: str) -> None:
+    schedule = SCHEDULES[name]
+    inputs = inputs_of(schedule.output, seed=0)
+    kernel = Kernel(build(schedule, native_target(), threads=1))
+    assert kernel._runtime is None
+    np.testing.assert_allclose(kernel(**inputs), evaluate(schedule.output, inputs), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.util
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from differential import compare
 
 import autotune
 from autotune.schedules.primitives import primitives
 from autotune.search.strategies import strategies
 from autotune.targets.facts import TARGETS
+from autotune.targets.host import native_target
 from autotune.tensor_expr.operators import operators
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+import printed  # noqa: E402
+import reference  # noqa: E402
+import tutorial  # noqa: E402
+
+REWRITE = {
+    "README.md": "python docs/printed.py README.md",
+    "docs/guide.md": "python docs/printed.py docs/guide.md",
+    "docs/tutorial.md": "python docs/tutorial.py --no-speeds",
+}
 README = (ROOT / "README.md").read_text()
 INSTALL, TEST = "pip install . && autotune conv2d", "pip install '.[test]' && pytest"
 
@@ -28,22 +39,43 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def run(code: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    arguments = [str(code)] if isinstance(code, Path) else ["-c", code]
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=user(folder), capture_output=True, text=True, timeout=300
-    )
-
-
 def user(folder: Path) -> dict[str, str]:
     """The environment of a user who has no database yet."""
     return {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
-def test_python_on_the_page_runs_as_printed(page: str, tmp_path: Path) -> None:
-    finished = run("\n".join(blocks((ROOT / page).read_text(), "python")), tmp_path)
-    assert finished.returncode == 0, finished.stderr
+@pytest.mark.parametrize("name", ["README.md", "docs/guide.md", "docs/tutorial.md"])
+def test_python_on_the_page_runs_and_prints_what_the_page_shows(name: str, tmp_path: Path) -> None:
+    page = (ROOT / name).read_text()
+    outputs = printed.run(page, tmp_path, user(tmp_path))
+    for code, shown, output in zip(printed.code_of(page), printed.printed_on(page), outputs, strict=True):
+        if shown is not None:
+            assert shown == output, f"{REWRITE[name]} writes it anew; after:\n{code}"
+
+
+def test_every_step_of_the_tutorial_is_right_at_an_odd_size() -> None:
+    page = (ROOT / "docs" / "tutorial.md").read_text()
+    small = page.replace("N = 1024\n", "N = 37\n")
+    assert small != page
+    steps = tutorial.schedules(small)
+    assert list(steps) == re.findall(r"^## (\d+\. .*)$", page, re.MULTILINE) and len(steps) == 8
+    for title, schedule in steps.items():
+        assert schedule.output.shape == (37, 37)
+        assert compare(schedule, native_target()) == "", title
+
+
+def test_the_table_of_speeds_has_a_row_for_every_step() -> None:
+    page = (ROOT / "docs" / "tutorial.md").read_text()
+    rows = re.findall(r"^\| (.+?) \| (\d+) \| ([\d.]+) \| ([\d.]+)% \|$", page, re.MULTILINE)
+    assert [row[0] for row in rows] == [*re.findall(r"^## (\d+\. .*)$", page, re.MULTILINE), "NumPy"]
+
+
+def test_speeds_are_measured_in_turns() -> None:
+    calls: list[str] = []
+    seconds = tutorial.measure({name: lambda name=name: calls.append(name) for name in "ab"}, rounds=2)  # type: ignore[misc]
+    assert set(seconds) == {"a", "b"} and all(value > 0 for value in seconds.values())
+    turns = [name for name, _ in itertools.groupby(calls)]
+    assert turns == ["a", "b", "a", "b", "a"]  # once each to size the samples, then forwards and backwards
 
 
 def test_the_example_runs(tmp_path: Path) -> None:
@@ -82,16 +114,7 @@ def test_commands_of_the_readme_run_in_a_fresh_environment(tmp_path: Path) -> No
         assert finished.stdout, command
 
 
-@pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_reference_is_complete(reference: ModuleType) -> None:
+def test_the_reference_is_complete() -> None:
     registries = {"operators": operators(), "primitives": primitives(), "strategies": strategies(), "targets": TARGETS}
     names = {name for name in autotune.__all__ if not name.startswith("_")} - set(operators())
     for page, known in {**registries, "python": names}.items():
@@ -101,7 +124,7 @@ def test_the_reference_is_complete(reference: ModuleType) -> None:
             assert f"[`{name}`](reference/{page}.md#{name.lower()})" in reference.INDEX.read_text()
 
 
-def test_the_reference_is_current(reference: ModuleType) -> None:
+def test_the_reference_is_current() -> None:
     pages = reference.pages()
     assert {path for path in pages if path != reference.INDEX} == set(reference.FOLDER.iterdir())
     for path, text in pages.items():

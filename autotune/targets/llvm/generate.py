@@ -27,7 +27,9 @@ def generate(function: Function, target: Target, threads: int = 1) -> Generated:
     """LLVM IR that is already in SSA form and needs no optimisation passes."""
     _refuse_gpu(function, target)
     ranges = function_ranges(function)
-    module = Module(register_buffers(function), ranges, unproven_loads(function, ranges), target.masked, _fence(target))
+    module = Module(
+        register_buffers(function), ranges, unproven_loads(function, ranges), target.masked, threads > 1, _fence(target)
+    )
     main = FunctionEmitter(module, in_thread=False)
     arguments = []
     for number, param in enumerate(function.params):

@@ -28,6 +28,7 @@ class Module:
     ranges: Ranges
     unproven: frozenset[int]
     masked: bool
+    concurrent: bool  # more than one thread: else a parallel loop is a serial one, and needs no runtime
     fence: str  # the LLVM intrinsic that non-temporal stores end with, if any
     declarations: dict[str, str] = field(default_factory=dict)
     threads: list[ThreadBody] = field(default_factory=list)
@@ -163,7 +164,7 @@ class FunctionEmitter:
     def _loop(self, stmt: For) -> None:
         if stmt.kind == "vectorize":
             self._vector(stmt)
-        elif stmt.kind == "parallel":
+        elif stmt.kind == "parallel" and self.module.concurrent:
             self._parallel(stmt)
         elif stmt.kind == "unroll":
             extent = self.addresses.constant(stmt.extent)
