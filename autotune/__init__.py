@@ -33,13 +33,18 @@ if TYPE_CHECKING:
     from autotune.search.options import TuneOptions as TuneOptions
     from autotune.targets.callable import Kernel as Kernel
     from autotune.tensor_expr import Axis as Axis
+    from autotune.tensor_expr import Component as Component
     from autotune.tensor_expr import Expr as Expr
     from autotune.tensor_expr import Tensor as Tensor
     from autotune.tensor_expr import Workload as Workload
     from autotune.tensor_expr import absolute as absolute
     from autotune.tensor_expr import acos as acos
     from autotune.tensor_expr import acosh as acosh
+    from autotune.tensor_expr import all as all
     from autotune.tensor_expr import all_of as all_of
+    from autotune.tensor_expr import any as any
+    from autotune.tensor_expr import argmax as argmax
+    from autotune.tensor_expr import argmin as argmin
     from autotune.tensor_expr import asin as asin
     from autotune.tensor_expr import asinh as asinh
     from autotune.tensor_expr import atan as atan
@@ -66,8 +71,10 @@ if TYPE_CHECKING:
     from autotune.tensor_expr import min as min
     from autotune.tensor_expr import placeholder as placeholder
     from autotune.tensor_expr import pow as pow
+    from autotune.tensor_expr import prod as prod
     from autotune.tensor_expr import reciprocal as reciprocal
     from autotune.tensor_expr import reduce_axis as reduce_axis
+    from autotune.tensor_expr import reducer as reducer
     from autotune.tensor_expr import round as round
     from autotune.tensor_expr import rsqrt as rsqrt
     from autotune.tensor_expr import select as select
@@ -99,10 +106,11 @@ _MODULES = {
     "autotune.search.options": ("TuneOptions",),
     "autotune.targets.callable": ("Kernel",),
     "autotune.tensor_expr": (
-        "Axis", "Expr", "Tensor", "Workload", "absolute", "acos", "acosh", "all_of", "asin", "asinh", "atan", "atanh",
-        "call", "cast", "ceil", "compute", "cos", "cosh", "erf", "exp", "exp2", "expm1", "floor", "fmod", "isfinite",
-        "isinf", "isnan", "log", "log1p", "log2", "max", "min", "placeholder", "pow", "reciprocal", "reduce_axis",
-        "round", "rsqrt", "select", "sigmoid", "sign", "sin", "sinh", "sqrt", "sum", "tan", "tanh", "trunc",
+        "Axis", "Component", "Expr", "Tensor", "Workload", "absolute", "acos", "acosh", "all", "all_of", "any",
+        "argmax", "argmin", "asin", "asinh", "atan", "atanh", "call", "cast", "ceil", "compute", "cos", "cosh", "erf",
+        "exp", "exp2", "expm1", "floor", "fmod", "isfinite", "isinf", "isnan", "log", "log1p", "log2", "max", "min",
+        "placeholder", "pow", "prod", "reciprocal", "reduce_axis", "reducer", "round", "rsqrt", "select", "sigmoid",
+        "sign", "sin", "sinh", "sqrt", "sum", "tan", "tanh", "trunc",
     ),
     "autotune.tensor_expr.operators.conv2d": ("conv2d",),
     "autotune.tensor_expr.operators.matmul": ("matmul",),

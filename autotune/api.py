@@ -32,11 +32,11 @@ from autotune.targets.host import get_target, host_device, require_host
 from autotune.targets.llvm import build as generator
 from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.serialize import canonical_text
-from autotune.tensor_expr.tensor import Tensor
+from autotune.tensor_expr.tensor import Component, Output, Tensor, as_output
 from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Database
 
-What: TypeAlias = "Workload | Tensor | str"
+What: TypeAlias = "Workload | Output | str"
 Where: TypeAlias = "Database | str | PathLike[str] | None"
 DEFAULTS = TuneOptions()
 
@@ -135,10 +135,11 @@ def workload(operator: What, **params: int | str | bool) -> Workload:
         )
     if isinstance(operator, Workload):
         return operator
-    if isinstance(operator, Tensor):
-        if operator.is_placeholder:
-            raise UsageError(f"{operator.name!r} is a placeholder; there is nothing to compute")
-        return Workload(operator)
+    if isinstance(operator, (Tensor, Component, tuple)):
+        output = as_output(operator)
+        if output.is_placeholder:
+            raise UsageError(f"{output.name!r} is a placeholder; there is nothing to compute")
+        return Workload(output)
     raise UsageError(f"an operator is a Workload, an output Tensor or an operator's name, not {operator!r}")
 
 

@@ -26,7 +26,7 @@ from autotune.targets.facts import TARGETS, Target
 from autotune.targets.llvm.build import build
 from autotune.targets.llvm.generate import generate
 from autotune.tensor_expr import Tensor, Workload
-from autotune.tensor_expr.evaluate import evaluate
+from autotune.tensor_expr.evaluate import evaluate_all
 from autotune.tensor_expr.serialize import from_json, to_json
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -44,12 +44,13 @@ def inputs_of(output: Tensor, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def poison(kernel: Kernel) -> np.ndarray:
-    """An output filled with what no kernel computes."""
-    parameter = kernel.object.parameters[-1]
-    out = np.empty(parameter.shape, parameter.dtype)
-    out[...] = np.nan if out.dtype.kind == "f" else 1 if out.dtype == bool else 77
-    return out
+def poison(kernel: Kernel) -> tuple[np.ndarray, ...]:
+    """Outputs filled with what no kernel computes."""
+    outputs = [p for p in kernel.object.parameters if p.role == "output"]
+    arrays = tuple(np.empty(parameter.shape, parameter.dtype) for parameter in outputs)
+    for out in arrays:
+        out[...] = np.nan if out.dtype.kind == "f" else 1 if out.dtype == bool else 77
+    return arrays
 
 
 def check_llvm(schedule: Schedule, target: Target) -> None:
@@ -62,8 +63,13 @@ def compare(schedule: Schedule, target: Target, seed: int = 0) -> str:
     check_llvm(schedule, target)
     kernel = Kernel(build(schedule, target, THREADS))
     inputs = inputs_of(schedule.output, seed)
-    got = kernel(**inputs, out=poison(kernel))
-    expected = evaluate(schedule.output, inputs)
+    out = poison(kernel)
+    kernel(**inputs, out=out if len(out) > 1 else out[0])
+    return "; ".join(filter(None, map(difference, out, evaluate_all(schedule.output, inputs))))
+
+
+def difference(got: np.ndarray, expected: np.ndarray) -> str:
+    """Where an array is not what it should be; empty where it is."""
     if got.dtype.kind == "f":
         scale = max(1.0, float(np.max(np.abs(expected[np.isfinite(expected)]), initial=0)))
         near = np.isclose(got, expected, rtol=1e-4, atol=1e-4 * scale, equal_nan=True)
@@ -120,7 +126,7 @@ def report(output: Tensor, schedule: Schedule, target: str) -> str:
     from autotune.lowering.printer import show_expr
     from autotune.tensor_expr.tensor import graph
 
-    lines = [f"{t!r} = {show_expr(t.body) if t.body is not None else ''}" for t in graph(output)]
+    lines = [f"{t!r} = {', '.join(map(show_expr, t.bodies))}" for t in graph(output)]
     try:
         loops = show(lower(schedule, TARGETS[target]))
     except Exception as error:

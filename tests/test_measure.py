@@ -44,7 +44,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> MeasureTask:
     generator = np.random.default_rng(0)
     x, w = generator.random(COUNT, np.float32), generator.random(COUNT, np.float32)
     write_arrays(folder, PARAMETERS, (x, w, expected(x, w)))
-    return MeasureTask(PARAMETERS, folder, 1e-6, 2 * COUNT, host_instruments(16))
+    return MeasureTask(PARAMETERS, folder, (1e-6,), 2 * COUNT, host_instruments(16))
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_integers_are_checked_over_two_poisons(tmp_path: Path) -> None:
     """A kernel that writes nothing must fail although the reference is what the first poison left."""
     parameters = (Parameter("y", (8,), "int32", "output"),)
     write_arrays(tmp_path, parameters, (np.full(8, 0x55555555, np.int32),))
-    task = MeasureTask(parameters, tmp_path, 0.0, 0, host_instruments(16))
+    task = MeasureTask(parameters, tmp_path, (0.0,), 0, host_instruments(16))
     with LocalMeasurer(task, FAST) as measurer:
         result = measurer.measure(dataclasses.replace(build(NOTHING), parameters=parameters))
         assert result.status == "wrong-result" and "are wrong: got" in result.message
@@ -316,7 +316,7 @@ def test_workers_die_with_their_driver(task: MeasureTask) -> None:
         sys.path.insert(0, {os.path.dirname(__file__)!r})
         from pathlib import Path
         import test_measure as t
-        task = t.MeasureTask(t.PARAMETERS, Path({str(task.directory)!r}), 1e-6, 0, t.host_instruments(16))
+        task = t.MeasureTask(t.PARAMETERS, Path({str(task.directory)!r}), (1e-6,), 0, t.host_instruments(16))
         measurer = t.LocalMeasurer(task, t.MeasureOptions(timeout_seconds=600))
         pool = t.BuilderPool(t.BuildOptions(function="test_measure:fake_build"))
         measurer.submit(0, t.build(t.FOREVER))

@@ -21,7 +21,7 @@ from autotune.lowering.ir import Allocate, For, Function, If, Param, Stmt, block
 from autotune.lowering.leaves import Leaves
 from autotune.lowering.loop_tree import LoopTree
 from autotune.lowering.regions import Regions
-from autotune.lowering.storage import buffer_of
+from autotune.lowering.storage import buffers_of
 from autotune.schedules.bounds import Bounds
 from autotune.schedules.details import Details
 from autotune.schedules.layout import Dim, Layout
@@ -37,7 +37,7 @@ Body = Callable[[Ranges, Affine], Stmt]
 
 
 def build_loops(state: State, target: Target, name: str = "kernel") -> Function:
-    """The function that a schedule describes; parameters in the order of the operator's inputs, then the output."""
+    """The function that a schedule describes; parameters in the order of the operator's inputs, then the outputs."""
     return _Builder(state, target).function(name)
 
 
@@ -62,7 +62,7 @@ class _Builder:
         self.regions = Regions(bounds, self.trees)
         self.leaves = Leaves(state)
         self.counter: dict[str, int] = {}
-        widest = max(dtypes.itemsize(stage.tensor.dtype) for stage in state.stages.values())
+        widest = max(dtypes.itemsize(dtype) for stage in state.stages.values() for dtype in stage.tensor.dtypes)
         self.lanes = target.lanes(widest)
 
     def function(self, name: str) -> Function:
@@ -72,10 +72,10 @@ class _Builder:
             tensor = stage.tensor
             if tensor.is_placeholder or stage.name == self.state.output:
                 role = "output" if not tensor.is_placeholder else "constant" if tensor.constant else "input"
-                buffer = buffer_of(stage, tensor.shape, role)
+                buffers = buffers_of(stage, tensor.shape, role)
                 dims = tuple(Dim(*map(int, (d.logical, d.divisor, d.modulus))) for d in stage.layout or ())
-                params.append(Param(buffer, tensor.shape, Layout(dims) if dims else None))
-                context = context.with_buffer(tensor.name, buffer)
+                params += [Param(buffer, tensor.shape, Layout(dims) if dims else None) for buffer in buffers]
+                context = context.with_buffers(tensor.name, buffers)
                 context = context.enter(tensor.name, {}, (ZERO,) * len(tensor.shape))
         roots = [s for s in self.state.stages.values() if not s.tensor.is_placeholder and s.attach is None]
         params.sort(key=lambda param: param.buffer.role == "output")
@@ -94,9 +94,12 @@ class _Builder:
             nest = self._nest(tree, 0, context.enter(stage.name, limits, bases), "all")
             return block(nest, self._produce(later, context, rest))
         extents = [int(tree.bounds.axes[axis.name]) for axis in stage.tensor.axes]
-        buffer = buffer_of(stage, extents)
-        inner = context.enter(stage.name, limits, bases).with_buffer(stage.name, buffer)
-        return Allocate(buffer, block(self._nest(tree, 0, inner, "all"), self._produce(later, inner, rest)))
+        buffers = buffers_of(stage, extents)
+        inner = context.enter(stage.name, limits, bases).with_buffers(stage.name, buffers)
+        made = block(self._nest(tree, 0, inner, "all"), self._produce(later, inner, rest))
+        for buffer in reversed(buffers):
+            made = Allocate(buffer, made)
+        return made
 
     # -- loops -------------------------------------------------------------------------------------------------
 

@@ -16,14 +16,14 @@ class Context:
 
     ``pins``: per stage, the value of loops and split or fused loops that are open. ``limits``: per stage, how many
     values each axis has from its base on. ``bases``: per tensor, where its region begins, per dimension. ``buffers``:
-    per tensor.
+    per tensor, one for each component.
     """
 
     ranges: Ranges = field(default_factory=Ranges)
     pins: Mapping[str, Mapping[str, Affine]] = field(default_factory=dict)
     limits: Mapping[str, Mapping[str, Affine]] = field(default_factory=dict)
     bases: Mapping[str, tuple[Affine, ...]] = field(default_factory=dict)
-    buffers: Mapping[str, Buffer] = field(default_factory=dict)
+    buffers: Mapping[str, tuple[Buffer, ...]] = field(default_factory=dict)
 
     def pin(self, stage: str, loop: str, value: Affine) -> Context:
         """With a loop of a stage open at a value."""
@@ -39,8 +39,8 @@ class Context:
             bases={**self.bases, stage: bases},
         )
 
-    def with_buffer(self, tensor: str, buffer: Buffer) -> Context:
-        return replace(self, buffers={**self.buffers, tensor: buffer})
+    def with_buffers(self, tensor: str, buffers: tuple[Buffer, ...]) -> Context:
+        return replace(self, buffers={**self.buffers, tensor: buffers})
 
     def with_ranges(self, ranges: Ranges) -> Context:
         return Context(ranges, self.pins, self.limits, self.bases, self.buffers)

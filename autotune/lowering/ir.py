@@ -10,6 +10,7 @@ For          run the body for ``var`` = 0 .. extent-1. ``kind`` says how: ``seri
 Block        statements in order
 Store        one element of a buffer becomes a value; ``Load`` in the value reads one. ``nontemporal``: a hint that the
              caches need not keep it
+Together     several stores that take effect at once: all values are computed before any element changes
 If           the first branch where the condition holds, else the second
 Allocate     a buffer that exists while its body runs; its content is undefined at first
 Prefetch     a hint that the cache line of an element will be read soon; the element need not exist
@@ -88,6 +89,13 @@ class Store(Stmt):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Together(Stmt):
+    """Components of one point: each value may read what the other stores change. No two store to one element."""
+
+    stores: tuple[Store, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class If(Stmt):
     condition: Expr
     then: Stmt
@@ -123,7 +131,7 @@ class Param:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Function:
-    """A lowered operator: parameters (inputs in the order of the operator, then the output) and a body."""
+    """A lowered operator: parameters (inputs in the order of the operator, then the outputs) and a body."""
 
     name: str
     params: tuple[Param, ...]
@@ -184,12 +192,19 @@ def statements(stmt: Stmt) -> Iterator[Stmt]:
         stack.extend(reversed(children(current)))
 
 
+def stores(stmt: Stmt) -> tuple[Store, ...]:
+    """The stores that the statement itself makes; those of ``Together`` are no statements of their own."""
+    if isinstance(stmt, Together):
+        return stmt.stores
+    return (stmt,) if isinstance(stmt, Store) else ()
+
+
 def expressions(stmt: Stmt) -> tuple[Expr, ...]:
     """The expressions that the statement itself holds."""
     if isinstance(stmt, For):
         return (stmt.extent,)
-    if isinstance(stmt, Store):
-        return (*stmt.indices, stmt.value)
+    if isinstance(stmt, (Store, Together)):
+        return tuple(expr for store in stores(stmt) for expr in (*store.indices, store.value))
     if isinstance(stmt, Prefetch):
         return stmt.indices
     return (stmt.condition,) if isinstance(stmt, If) else ()

@@ -1,17 +1,29 @@
-"""A stage's body where all of its loops are open: one store, its indices and loads in normal form."""
+"""A stage's bodies where all of its loops are open: stores, their indices and loads in normal form."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autotune.lowering.context import Context
-from autotune.lowering.ir import Stmt, Store
+from autotune.lowering.ir import Buffer, Stmt, Store, Together, block, loads
 from autotune.lowering.loop_tree import LoopTree
 from autotune.schedules.state import Stage, State
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import Affine, affine, weighted_sum
-from autotune.tensor_expr.expr import REDUCERS, Axis, Binary, Compare, Const, Expr, Load, Read, Reduce, Select, walk
+from autotune.tensor_expr.expr import (
+    Accumulation,
+    Axis,
+    Binary,
+    Compare,
+    Const,
+    Expr,
+    Load,
+    Read,
+    Reduce,
+    Select,
+    walk,
+)
 from autotune.tensor_expr.ranges import Ranges
 
 Values = Mapping[Axis, Affine]
@@ -19,8 +31,12 @@ Values = Mapping[Axis, Affine]
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A stage's expression, operands before users, without what stands inside of indices and index comparisons."""
+    """A stage's expressions, operands before users, without what stands inside of indices and index comparisons.
 
+    ``roots`` are the values to compute: of a reduction its operands, else one per component.
+    """
+
+    roots: tuple[Expr, ...]
     nodes: tuple[Expr, ...]
     forms: Mapping[int, Affine | None]  # linear forms of indices and of compared indices; None where not linear
 
@@ -33,32 +49,30 @@ class Leaves:
         self._bodies: dict[str, _Body] = {}
 
     def store(self, tree: LoopTree, context: Context, initial: bool) -> Stmt:
-        """The store of one element; for a reduction its identity if ``initial``, else its update."""
+        """The stores of one point; for a reduction its identity if ``initial``, else its update."""
         stage, ranges = tree.stage, context.ranges
-        tensor, body = stage.tensor, stage.tensor.body
-        assert body is not None
+        tensor = stage.tensor
         pins, bases = context.pins[stage.name], context.bases[stage.name]
         local = [tree.value(axis.name, pins, ranges) for axis in tensor.axes]
-        buffer = context.buffers[stage.name]
+        buffers = context.buffers[stage.name]
         indices = self._located(stage, local, ranges)
-        if isinstance(body, Reduce) and initial:
-            return Store(buffer, indices, body.identity)
+        if initial:
+            return _stores(buffers, indices, [body.identity for body in tensor.bodies if isinstance(body, Reduce)])
         values = {axis: base + value for axis, value, base in zip(tensor.axes, local, bases, strict=True)}
         values.update({axis: tree.value(axis.name, pins, ranges) for axis in tensor.reduce_axes})
-        value = self._value(stage, values, context)
-        if isinstance(body, Reduce):
-            value = Binary(tensor.dtype, REDUCERS[body.kind], Load(tensor.dtype, buffer, indices), value)
-        return Store(buffer, indices, value, stage.details.streamed)
+        results = self._values(stage, values, context)
+        if tensor.reduce_axes:
+            held = [Load(buffer.dtype, buffer, indices) for buffer in buffers]
+            results = _merged(tensor.bodies, held, results)
+        return _stores(buffers, indices, results, stage.details.streamed)
 
     def _body(self, stage: Stage) -> _Body:
         held = self._bodies.get(stage.name)
         if held is None:
-            root = stage.tensor.body.body if isinstance(stage.tensor.body, Reduce) else stage.tensor.body
-            assert root is not None
-            held = self._bodies[stage.name] = _outlined(root)
+            held = self._bodies[stage.name] = _outlined(_roots(stage.tensor.bodies))
         return held
 
-    def _value(self, stage: Stage, values: Values, context: Context) -> Expr:
+    def _values(self, stage: Stage, values: Values, context: Context) -> list[Expr]:
         body, ranges = self._body(stage), context.ranges
         done: dict[int, Expr] = {}
 
@@ -76,7 +90,8 @@ class Leaves:
             elif isinstance(node, Read):
                 source = self.state.stages[node.tensor.name]
                 local = [form(i) - base for i, base in zip(node.indices, context.bases[source.name], strict=True)]
-                done[id(node)] = Load(node.dtype, context.buffers[source.name], self._located(source, local, ranges))
+                buffer = context.buffers[source.name][node.component]
+                done[id(node)] = Load(node.dtype, buffer, self._located(source, local, ranges))
             elif isinstance(node, Compare) and id(node.a) in body.forms and id(node.b) in body.forms:
                 a, b = form(node.a), form(node.b)
                 certain = ranges.decide(node.op, a, b)
@@ -85,7 +100,7 @@ class Leaves:
                 )
             else:
                 done[id(node)] = _folded(node, [done[id(child)] for child in node.children])
-        return done[id(body.nodes[-1])]
+        return [done[id(root)] for root in body.roots]
 
     def _computed(self, expr: Expr, values: Values, done: Mapping[int, Expr], context: Context) -> Affine:
         """The form of an index that is not linear; what it reads has been lowered already."""
@@ -108,16 +123,43 @@ class Leaves:
         return tuple(physical)
 
 
-def _outlined(root: Expr) -> _Body:
-    """The nodes of a body that are lowered one by one; index arithmetic on axes alone is kept whole."""
+def _roots(bodies: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """What is computed at each point before it is combined with what was there."""
+    operands = (body.operands[body.component] if isinstance(body, Accumulation) else body for body in bodies)
+    return tuple(operands)
+
+
+def _merged(bodies: tuple[Expr, ...], held: Sequence[Expr], values: Sequence[Expr]) -> list[Expr]:
+    """What reducers make of the values that are there and new ones; a reducer's components stand side by side."""
+    results: list[Expr] = []
+    for number, body in enumerate(bodies):
+        if isinstance(body, Accumulation) and body.component == 0:
+            own = slice(number, number + len(body.operands))
+            results += body.reducer.combine(held[own], values[own])
+    return results
+
+
+def _stores(
+    buffers: Sequence[Buffer], indices: tuple[Expr, ...], values: Sequence[Expr], nontemporal: bool = False
+) -> Stmt:
+    """One point of every component: at once where a value reads what another store changes."""
+    made = [Store(buffer, indices, value, nontemporal) for buffer, value in zip(buffers, values, strict=True)]
+    crossing = any(
+        load.buffer in buffers and load.buffer is not store.buffer for store in made for load in loads(store)
+    )
+    return Together(tuple(made)) if crossing else block(*made)
+
+
+def _outlined(roots: tuple[Expr, ...]) -> _Body:
+    """The nodes of bodies that are lowered one by one; index arithmetic on axes alone is kept whole."""
     pure: dict[int, bool] = {}
-    for node in walk([root]):
+    for node in walk(roots):
         arithmetic = isinstance(node, (Axis, Const, Binary)) and node.dtype == dtypes.INDEX
         pure[id(node)] = arithmetic and all(pure[id(child)] for child in node.children)
     nodes: list[Expr] = []
     forms: dict[int, Affine | None] = {}
     seen: set[int] = set()
-    stack: list[tuple[Expr, bool]] = [(root, False)]
+    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(roots)]
     while stack:
         node, ready = stack.pop()
         if ready:
@@ -137,7 +179,7 @@ def _outlined(root: Expr) -> _Body:
                 forms[id(child)] = linear if only_axes else None
             if not (whole and pure[id(child)]):
                 stack.append((child, False))
-    return _Body(tuple(nodes), forms)
+    return _Body(roots, tuple(nodes), forms)
 
 
 def _folded(node: Expr, operands: list[Expr]) -> Expr:

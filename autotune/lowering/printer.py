@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from autotune.lowering.ir import Allocate, Block, Buffer, For, Function, If, Intrinsic, Prefetch, Stmt, Store
+from autotune.lowering.ir import (
+    Allocate,
+    Block,
+    Buffer,
+    For,
+    Function,
+    If,
+    Intrinsic,
+    Prefetch,
+    Stmt,
+    Store,
+    Together,
+)
 from autotune.tensor_expr.expr import (
     Binary,
     Call,
@@ -60,11 +72,12 @@ def _show(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     if isinstance(node, Call):
         return f"{node.name}({', '.join(plain)})", 9
     if isinstance(node, Read):
-        return f"{node.tensor.name}[{', '.join(plain)}]", 9
+        return f"{node.tensor.components[node.component].name}[{', '.join(plain)}]", 9
     if isinstance(node, Load):
         return f"{node.buffer.name}[{', '.join(plain)}]", 9
     assert isinstance(node, Reduce), node
-    return f"{node.kind}({plain[0]}, over {', '.join(axis.name for axis in node.axes)})", 9
+    which = f".{node.component}" if len(plain) > 1 else ""
+    return f"{node.kind}{which}({', '.join(plain)}, over {', '.join(axis.name for axis in node.axes)})", 9
 
 
 def _name(var: Var) -> str:
@@ -89,6 +102,10 @@ def show_statement(stmt: Stmt) -> str:
     return "\n".join(lines)
 
 
+def _place(store: Store) -> str:
+    return f"{store.buffer.name}[{', '.join(map(show_expr, store.indices))}]"
+
+
 def _lines(stmt: Stmt, depth: int, out: list[str]) -> None:
     pad = "    " * depth
     if isinstance(stmt, Block):
@@ -100,9 +117,11 @@ def _lines(stmt: Stmt, depth: int, out: list[str]) -> None:
         out.append(f"{pad}{kind}for {_name(stmt.var)} in 0..{show_expr(stmt.extent)}:{hints}")
         _lines(stmt.body, depth + 1, out)
     elif isinstance(stmt, Store):
-        indices = ", ".join(map(show_expr, stmt.indices))
         bypass = "  # non-temporal" if stmt.nontemporal else ""
-        out.append(f"{pad}{stmt.buffer.name}[{indices}] = {show_expr(stmt.value)}{bypass}")
+        out.append(f"{pad}{_place(stmt)} = {show_expr(stmt.value)}{bypass}")
+    elif isinstance(stmt, Together):
+        places, values = map(_place, stmt.stores), (show_expr(store.value) for store in stmt.stores)
+        out.append(f"{pad}{', '.join(places)} = {', '.join(values)}")
     elif isinstance(stmt, Prefetch):
         out.append(f"{pad}prefetch {stmt.buffer.name}[{', '.join(map(show_expr, stmt.indices))}]")
     elif isinstance(stmt, Intrinsic):

@@ -29,7 +29,9 @@ from autotune.lowering.ir import (
     Prefetch,
     Stmt,
     Store,
+    Together,
     children,
+    stores,
 )
 from autotune.schedules.details import THREADS
 from autotune.tensor_expr import dtypes
@@ -157,8 +159,8 @@ class _Writer:
         if isinstance(stmt, Block):
             for inner in stmt.statements:
                 self._statement(inner, lines, scope)
-        elif isinstance(stmt, Store):
-            self._stores((stmt,), lines)
+        elif isinstance(stmt, (Store, Together)):
+            self._stores(stores(stmt), lines)
         elif isinstance(stmt, For):
             self._loop(stmt, lines, scope)
         elif isinstance(stmt, If):
@@ -176,10 +178,10 @@ class _Writer:
             lines.add(f"{name}[:] = E{name[1:]}")
             self._statement(stmt.body, lines, scope)
 
-    def _stores(self, stores: tuple[Store, ...], lines: _Lines) -> None:
+    def _stores(self, group: tuple[Store, ...], lines: _Lines) -> None:
         """Stores that take effect together: every value and index is known before the first of them."""
-        values = self._values([root for store in stores for root in (*store.indices, store.value)], lines)
-        for store in stores:
+        values = self._values([root for store in group for root in (*store.indices, store.value)], lines)
+        for store in group:
             count = len(store.indices)
             indices, value, values = values[:count], values[count], values[count + 1 :]
             offset = self._checked("write", store.buffer, indices, lines)
@@ -191,9 +193,9 @@ class _Writer:
             extent = self._temporary(extent, lines)
         if loop.kind == "vectorize":
             lines.add(f"if {extent} > {loop.lanes}: raise {self._fault('too_wide', 'run', None, extent)}")
-        stores = _direct_stores(loop.body)
-        if stores:
-            lines.add(f"spend({stores} * {extent})")
+        count = _direct_stores(loop.body)
+        if count:
+            lines.add(f"spend({count} * {extent})")
         var = self.names[loop.var] = self._fresh("v")
         inside = _Lines()
         if loop.kind not in CONCURRENT:
@@ -348,9 +350,8 @@ def _watching(loop: For, scope: _Scope) -> _Scope:
         while stack:
             stmt = stack.pop()
             stack += children(stmt)
-            if isinstance(stmt, Store):
-                stored.add(stmt.buffer)
-            elif isinstance(stmt, Allocate):
+            stored.update(store.buffer for store in stores(stmt))
+            if isinstance(stmt, Allocate):
                 inside.add(stmt.buffer)
         for buffer in stored - inside:
             watched[buffer] = (*watched.get(buffer, ()), loop)
@@ -361,7 +362,7 @@ def _direct_stores(stmt: Stmt) -> int:
     """How many stores a statement holds outside of loops."""
     if isinstance(stmt, For):
         return 0
-    return int(isinstance(stmt, Store)) + sum(map(_direct_stores, children(stmt)))
+    return len(stores(stmt)) + sum(map(_direct_stores, children(stmt)))
 
 
 def _literal(node: Const) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autotune.lowering.ir import Allocate, Buffer, For, If, Stmt, Store, children
+from autotune.lowering.ir import Allocate, Buffer, For, If, Stmt, Store, children, stores
 from autotune.tensor_expr.expr import Expr, Load, Var, walk
 
 
@@ -14,8 +14,9 @@ def shared_store(loop: For) -> Store | None:
     stack: list[tuple[Stmt, frozenset[Buffer]]] = [(loop.body, frozenset())]
     while stack:
         stmt, own = stack.pop()
-        if isinstance(stmt, Store) and stmt.buffer not in own and not _depends(stmt.indices, loop.var):
-            return stmt
+        for store in stores(stmt):
+            if store.buffer not in own and not _depends(store.indices, loop.var):
+                return store
         if isinstance(stmt, Allocate):
             own |= {stmt.buffer}
         if not isinstance(stmt, If) and not (isinstance(stmt, For) and _depends((stmt.extent,), loop.var)):

@@ -12,7 +12,7 @@ from itertools import pairwise, product
 from math import prod
 
 from autotune.errors import ScheduleError
-from autotune.lowering.ir import Allocate, Buffer, For, Function, Stmt, Store, children, loads
+from autotune.lowering.ir import Allocate, Buffer, For, Function, Stmt, children, loads, stores
 from autotune.lowering.printer import show_expr
 from autotune.tensor_expr.affine import Affine, affine
 from autotune.tensor_expr.expr import Const, Expr, Var
@@ -70,8 +70,8 @@ class _Survey:
                 self.refused[stmt.buffer] = f"it has {prod(stmt.buffer.shape)} elements"
         for inner_stmt in children(stmt):
             self.visit(inner_stmt, loops, home)
-        if isinstance(stmt, Store):
-            self._access(stmt.buffer, stmt.indices, loops, home, store=True)
+        for store in stores(stmt):
+            self._access(store.buffer, store.indices, loops, home, store=True)
         for load in loads(stmt):
             self._access(load.buffer, load.indices, loops, home, store=False)
 

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 
 from autotune.lowering.ir import Buffer
 from autotune.schedules.bounds import physical_shape
-from autotune.schedules.details import PLAIN
 from autotune.schedules.state import Number, Stage
 
 
-def buffer_of(stage: Stage, logical: Sequence[int], role: str = "local") -> Buffer:
-    """A buffer for the given extents of the stage's dimensions, in its layout."""
+def buffers_of(stage: Stage, logical: Sequence[int], role: str = "local") -> tuple[Buffer, ...]:
+    """A buffer for each component, for the given extents of the stage's dimensions, in its layout."""
     shape = tuple(int(size) for size in physical_shape(stage, list(logical)))
-    if stage.details is PLAIN:
-        return Buffer(stage.name, stage.tensor.dtype, shape, role)
-    aligned = stage.details.aligned
+    scope, aligned = stage.details.scope, stage.details.aligned
     steps = None if aligned is None else aligned_strides(shape, *aligned)
-    return Buffer(stage.name, stage.tensor.dtype, shape, role, stage.details.scope, steps)
+    return tuple(Buffer(part.name, part.dtype, shape, role, scope, steps) for part in stage.tensor.components)
 
 
 def aligned_strides(shape: Sequence[int], dim: int, factor: Number, offset: Number) -> tuple[int, ...]:

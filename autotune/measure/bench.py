@@ -45,12 +45,14 @@ class Bench:
         self._options: Mapping[str, Any] = header["options"]
         folder = Path(header["directory"])
         files = [np.load(folder / f"{index}.npy", mmap_mode="r") for index in range(len(self._parameters))]
-        self._files, output = files[:-1], self._parameters[-1]
+        outputs = [parameter for parameter in self._parameters if parameter.role == "output"]  # the last ones
+        inputs = len(self._parameters) - len(outputs)
+        self._files = files[:inputs]
         self._arrays: dict[tuple[int, Any], np.ndarray] = {}  # by input and layout, latest use last
-        self._output = GuardedBuffer()
         self._workspace = GuardedBuffer()
-        self._result = self._output.array(output.shape, np.dtype(output.dtype))
-        self._check = Check(files[-1], header["tolerance"])
+        self._results = [
+            CheckedOutput(*given) for given in zip(outputs, files[inputs:], header["tolerances"], strict=True)
+        ]
         self._clock = Clock(instruments)
 
     def measure(self, kernel: KernelObject, best_seconds: float) -> dict[str, Any]:
@@ -101,8 +103,9 @@ class Bench:
         workspace = self._workspace.reserve(max(kernel.workspace_bytes for kernel in kernels))
         runs = []
         for kernel in kernels:
-            inputs = [self._input(index, item) for index, item in enumerate(kernel.parameters[:-1])]
-            pointers = [*map(address_of, inputs), address_of(self._result), workspace if kernel.workspace_bytes else 0]
+            inputs = [self._input(index, item) for index, item in enumerate(kernel.parameters[: len(self._files)])]
+            outputs = [result.address for result in self._results]
+            pointers = [*map(address_of, inputs), *outputs, workspace if kernel.workspace_bytes else 0]
             runs.append(Run(kernel, pointers, inputs))
         return runs
 
@@ -120,15 +123,18 @@ class Bench:
 
     def _checked(self, run: Run) -> tuple[float, dict[str, Any]]:
         """Run once over each poison; returns the seconds of the last run and a report with the verdict."""
-        seconds, error, problem = math.inf, math.nan, None
-        for poison in self._check.poisons:
-            self._check.poison(self._result, poison)
+        seconds, error = math.inf, math.nan
+        for turn in range(max(result.poisons for result in self._results)):
+            for result in self._results:
+                result.poison(turn)
             seconds = self._clock.sample(run, 1)
-            error, problem = self._check.compare(self._result)
-            if self._output.damaged() or self._workspace.damaged():
+            found = [result.compare() for result in self._results]
+            if self._workspace.damaged() or any(result.damaged() for result in self._results):
                 return seconds, {"status": "wrong-result", "message": "it wrote outside its output", "tainted": True}
-            if problem:
-                return seconds, {"status": "wrong-result", "message": problem, "max_error": error}
+            error = max(error for error, _ in found)
+            for wrong, problem in found:
+                if problem:
+                    return seconds, {"status": "wrong-result", "message": problem, "max_error": wrong}
         return seconds, {"status": "ok", "max_error": error, "verified": True}
 
     def _samples(self, run: Run, first: float, best_seconds: float) -> list[float]:
@@ -263,6 +269,29 @@ class GuardedBuffer:
     def damaged(self) -> bool:
         """Whether something wrote beyond the buffer."""
         return not all((guard == _GUARD_BYTE).all() for guard in self._guards)
+
+
+class CheckedOutput:
+    """One output of the kernels: guarded memory, and the reference that it is compared with."""
+
+    def __init__(self, parameter: Parameter, reference: np.ndarray, tolerance: float) -> None:
+        self._buffer = GuardedBuffer()
+        self._array = self._buffer.array(parameter.shape, np.dtype(parameter.dtype))
+        self._check = Check(reference, tolerance)
+        self.address = address_of(self._array)
+        self.poisons = len(self._check.poisons)
+
+    def poison(self, turn: int) -> None:
+        """Fill the output with the poison of a turn."""
+        self._check.poison(self._array, self._check.poisons[turn % self.poisons])
+
+    def compare(self) -> tuple[float, str | None]:
+        """The relative error, and a sentence about what is wrong or None."""
+        return self._check.compare(self._array)
+
+    def damaged(self) -> bool:
+        """Whether something wrote beyond the output."""
+        return self._buffer.damaged()
 
 
 def _restless(samples: Iterable[Sequence[float]]) -> bool:

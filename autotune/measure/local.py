@@ -119,7 +119,7 @@ class LocalMeasurer:
         probe = task.instruments.probe
         header = {
             "kind": "prepare", "parameters": [parameter.to_json() for parameter in task.parameters],
-            "directory": str(task.directory.absolute()), "tolerance": task.tolerance, "flops": task.flops,
+            "directory": str(task.directory.absolute()), "tolerances": task.tolerances, "flops": task.flops,
             "threads": task.threads, "options": asdict(self._options),
             "probe": {"flops_per_iteration": probe.flops_per_iteration, "data_bytes": probe.data_bytes},
         }  # fmt: skip

@@ -22,14 +22,14 @@ from autotune.targets.instruments import Instruments
 class MeasureTask:
     """What all candidates of one search have in common.
 
-    ``directory`` holds the inputs and the reference as ``write_arrays`` leaves them. ``tolerance`` is the largest
-    absolute error over the largest absolute value of the reference. ``flops`` is what a kernel must at least do; a
-    time that would need more than the probe's peak for it is an error (0: no such check).
+    ``directory`` holds the inputs and the references as ``write_arrays`` leaves them. ``tolerances`` are, for each
+    output, the largest absolute error over the largest absolute value of its reference. ``flops`` is what a kernel must
+    at least do; a time that would need more than the probe's peak for it is an error (0: no such check).
     """
 
     parameters: tuple[Parameter, ...]
     directory: Path
-    tolerance: float
+    tolerances: tuple[float, ...]
     flops: int
     instruments: Instruments
     threads: int = 1
@@ -126,7 +126,7 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float]:
 
 
 def write_arrays(directory: Path, parameters: Sequence[Parameter], arrays: Sequence[np.ndarray]) -> None:
-    """Write the inputs and, last, the reference output where a worker reads them."""
+    """Write the inputs and, last, the reference outputs where a worker reads them."""
     for index, (parameter, array) in enumerate(zip(parameters, arrays, strict=True)):
         assert array.shape == parameter.shape and array.dtype == parameter.dtype, parameter
         path = directory / f"{index}.npy"

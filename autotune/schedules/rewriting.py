@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from autotune.tensor_expr.expr import Axis, Expr, Read, Reduce, Select, const, substitute
+from autotune.tensor_expr.expr import Axis, Expr, Read, Reduce, Select, const, rewrite_all
 from autotune.tensor_expr.tensor import Tensor
 
 
@@ -14,27 +14,35 @@ def renamed(tensor: Tensor, name: str, sizes: Mapping[str, int] | None = None) -
     fresh: dict[Expr, Axis] = {}
     for axis in (*tensor.axes, *tensor.reduce_axes):
         fresh[axis] = replace(axis, extent=(sizes or {}).get(axis.name, axis.extent))
+
+    def over(node: Expr) -> Expr | None:
+        if isinstance(node, Reduce):
+            return replace(node, axes=tuple(fresh[axis] for axis in node.axes))
+        return fresh.get(node)
+
     axes = tuple(fresh[axis] for axis in tensor.axes)
-    body = tensor.body
-    assert body is not None
-    if isinstance(body, Reduce):
-        operand = substitute(body.body, dict(fresh))
-        body = replace(body, axes=tuple(fresh[axis] for axis in body.axes), body=operand)
-    else:
-        body = substitute(body, dict(fresh))
-    return replace(tensor, name=name, shape=tuple(axis.extent for axis in axes), axes=axes, body=body)
+    shape = tuple(axis.extent for axis in axes)
+    return replace(tensor, name=name, shape=shape, axes=axes, bodies=rewrite_all(tensor.bodies, over))
 
 
 def copied_from(tensor: Tensor, source: Tensor) -> Tensor:
     """``tensor`` as a copy of another of at least its shape."""
-    return replace(tensor, body=Read(tensor.dtype, source, tensor.axes))
+    return tensor.with_bodies([Read(part.dtype, source, tensor.axes, part.number) for part in source.components])
 
 
 def guarded(body: Expr, condition: Expr) -> Expr:
     """The body where the condition holds; elsewhere 0, or what changes nothing in a reduction."""
     if isinstance(body, Reduce):
-        return replace(body, body=Select(body.dtype, condition, body.body, body.identity))
+        return body.with_children(_operands(body, body.operands, condition))
     return Select(body.dtype, condition, body, const(0, body.dtype))
+
+
+def _operands(body: Reduce, operands: Sequence[Expr], condition: Expr | None) -> tuple[Expr, ...]:
+    """A reduction's operands where the condition holds, elsewhere what changes nothing."""
+    if condition is None:
+        return tuple(operands)
+    pairs = zip(operands, body.reducer.identity, strict=True)
+    return tuple(Select(operand.dtype, condition, operand, identity) for operand, identity in pairs)
 
 
 def factored(
@@ -49,21 +57,20 @@ def factored(
 
     ``values`` are its own axes in terms of these; where the ``condition`` does not hold, nothing is added.
     """
-    body = tensor.body
-    assert isinstance(body, Reduce)
-    operand = substitute(body.body, dict(values))
-    if condition is not None:
-        operand = Select(body.dtype, condition, operand, body.identity)
-    return Tensor(
-        name,
-        tuple(axis.extent for axis in spatial),
-        tensor.dtype,
-        spatial,
-        replace(body, axes=reducing, body=operand) if reducing else operand,
-    )
+    bodies: list[Expr] = []
+    for body in rewrite_all(tensor.bodies, values.get):
+        assert isinstance(body, Reduce)
+        operands = _operands(body, body.operands, condition)
+        bodies.append(replace(body, axes=reducing, operands=operands) if reducing else operands[body.component])
+    return Tensor(name, tuple(axis.extent for axis in spatial), tensor.dtype, spatial, tuple(bodies))
 
 
 def reduced_from(tensor: Tensor, source: Tensor, indices: tuple[Expr, ...], axis: Axis) -> Tensor:
     """``tensor`` as the reduction, over one axis, of what ``source`` holds at ``indices``."""
-    assert isinstance(tensor.body, Reduce)
-    return replace(tensor, body=replace(tensor.body, axes=(axis,), body=Read(tensor.dtype, source, indices)))
+    reads = [Read(part.dtype, source, indices, part.number) for part in source.components]
+    bodies: list[Expr] = []
+    for number, body in enumerate(tensor.bodies):
+        assert isinstance(body, Reduce)
+        own = reads[number - body.component :][: len(body.operands)]
+        bodies.append(replace(body, axes=(axis,), operands=tuple(own)))
+    return tensor.with_bodies(bodies)

@@ -14,7 +14,7 @@ from autotune.errors import ScheduleError, UsageError
 from autotune.schedules import outline
 from autotune.schedules.primitives import Knob, Step, make_step, primitives
 from autotune.schedules.state import Number, State
-from autotune.tensor_expr.tensor import Tensor
+from autotune.tensor_expr.tensor import Output, Tensor, as_output
 
 VERSION = 1
 
@@ -148,6 +148,6 @@ def _without_knobs(output: Tensor, steps: tuple[Step, ...]) -> tuple[int, State]
     return len(steps), state
 
 
-def create_schedule(output: Tensor) -> Schedule:
-    """The schedule of no steps."""
-    return Schedule(output)
+def create_schedule(output: Output) -> Schedule:
+    """The schedule of no steps, for an operator's output: a tensor, a component of one, or a tuple of these."""
+    return Schedule(as_output(output))

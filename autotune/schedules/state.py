@@ -231,6 +231,5 @@ class State:
 
 @lru_cache(maxsize=4096)
 def reads(tensor: Tensor) -> tuple[Read, ...]:
-    """Every distinct read node in the tensor's body."""
-    roots = [] if tensor.body is None else [tensor.body]
-    return tuple(node for node in walk(roots) if isinstance(node, Read))
+    """Every distinct read node in the tensor's bodies."""
+    return tuple(node for node in walk(tensor.bodies) if isinstance(node, Read))

@@ -38,7 +38,7 @@ def check_threads(threads: object) -> int:
 
 def check_memory(workload: Workload) -> None:
     """Refuse a workload whose measuring would need more memory than there is."""
-    arrays = sum(prod(tensor.shape) * itemsize(tensor.dtype) for tensor in graph(workload.output))
+    arrays = sum(prod(t.shape) * itemsize(dtype) for t in graph(workload.output) for dtype in t.dtypes)
     needed, there = COPIES * arrays, _memory_bytes()
     if needed > there:
         raise UsageError(

@@ -68,20 +68,20 @@ def open_workbench(task: TuningTask, options: TuneOptions) -> Iterator[Workbench
     """A workbench on this machine, whose processes and files go when the context ends."""
     workload = task.workload
     inputs = workload.random_inputs(options.seed)
-    reference = workload.compute_reference(inputs).astype(workload.output.dtype)
-    parameters = tuple(
-        Parameter(tensor.name, tensor.shape, tensor.dtype, role)
-        for tensor, role in (
-            *((t, "constant" if t.constant else "input") for t in workload.placeholders),
-            (workload.output, "output"),
-        )
+    outputs = workload.output.components
+    references = [
+        array.astype(part.dtype) for array, part in zip(workload.compute_references(inputs), outputs, strict=True)
+    ]
+    parameters = (
+        *(Parameter(t.name, t.shape, t.dtype, "constant" if t.constant else "input") for t in workload.placeholders),
+        *(Parameter(part.name, part.shape, part.dtype, "output") for part in outputs),
     )
     cores = plan_cores(task.threads)
     with scratch_folder() as folder:
-        write_arrays(folder, parameters, [*inputs.values(), reference])
+        write_arrays(folder, parameters, [*inputs.values(), *references])
         dtype = workload.output.dtype if dtypes.is_float(workload.output.dtype) else "float32"
         measure_task = MeasureTask(
-            parameters, folder, TOLERANCE.get(workload.output.dtype, 0.0), workload.flops,
+            parameters, folder, tuple(TOLERANCE.get(part.dtype, 0.0) for part in outputs), workload.flops,
             host_instruments(task.target.vector_bytes, dtype), task.threads,
         )  # fmt: skip
         build = replace(options.build, workers=cores.builders, cores=cores.building)

@@ -2,7 +2,7 @@
 
 The object is freestanding: it refers to no symbol outside itself. Its entry has the C signature
 ``void entry(void **arguments)``, where ``arguments`` holds, in this order, one pointer per parameter (inputs in the
-order of the operator, then the output), the pointer to the workspace (``workspace_bytes``, 64-byte aligned; null when
+order of the operator, then the outputs), the pointer to the workspace (``workspace_bytes``, 64-byte aligned; null when
 0) and the pointer to the runtime table (null for a kernel without parallel loops). The runtime table is
 ``{void (*parallel)(void (*body)(void *), void *data, unsigned threads, unsigned flags), int64 threads}``; its first
 entry has the signature of libgomp's ``GOMP_parallel``.

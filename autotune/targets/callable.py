@@ -109,6 +109,8 @@ def _described(value: Any) -> str:
 class Kernel:
     """A kernel loaded into this process: ``kernel(x, w)`` returns a fresh output, ``kernel(x, w, out=y)`` fills ``y``.
 
+    A kernel of several outputs returns a tuple of arrays, and ``out`` takes one.
+
     Arguments come in the order of ``inputs`` (positionally or by name) and may be any contiguous arrays that speak
     DLPack or the buffer protocol. Constants are given plain and are packed on every call; ``bind`` packs them once.
 
@@ -120,7 +122,8 @@ class Kernel:
     def __init__(self, kernel: KernelObject) -> None:
         self.object = kernel
         slots = [_Slot(p, np.dtype(p.dtype), tuple(p.shape)) for p in kernel.parameters]
-        self._slots, self._output = slots[:-1], slots[-1]
+        self._slots = [slot for slot in slots if slot.parameter.role != "output"]
+        self._outputs = slots[len(self._slots) :]  # the last parameters
         self.inputs = tuple(slot.parameter.name for slot in self._slots)
         self._loaded = LoadedObject(kernel.code)
         self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._loaded.address(kernel.entry))
@@ -136,7 +139,7 @@ class Kernel:
         self._block = ctypes.addressof(self._arguments)
         self._unbound = BoundKernel(self, {})
 
-    def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> np.ndarray:
+    def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> Any:
         """Run on the given inputs; raises UsageError where one is not what the kernel was built for."""
         return self._unbound(*arrays, out=out, **named)
 
@@ -151,8 +154,11 @@ class Kernel:
         return self.object.loops
 
     def __repr__(self) -> str:
-        arrays = [f"{s.parameter.name}: {s.dtype}{list(s.shape)}" for s in (*self._slots, self._output)]
-        return f"Kernel({', '.join(arrays[:-1])}) -> {arrays[-1]}"
+        inputs, outputs = (
+            ", ".join(f"{s.parameter.name}: {s.dtype}{list(s.shape)}" for s in slots)
+            for slots in (self._slots, self._outputs)
+        )
+        return f"Kernel({inputs}) -> {outputs}"
 
     def _repr_html_(self) -> str:
         parts = [html.code(repr(self))]
@@ -169,20 +175,30 @@ class Kernel:
         """This kernel with some inputs given once and for all: packed and copied now, no longer arguments."""
         return BoundKernel(self, {name: self.pack(name, array) for name, array in inputs.items()})
 
-    def _run(self, held: list[np.ndarray], out: Any) -> np.ndarray:
+    def _run(self, held: list[np.ndarray], out: Any) -> Any:
         if out is None:
-            result = aligned_empty(self._output.shape, self._output.dtype)
+            results = [aligned_empty(slot.shape, slot.dtype) for slot in self._outputs]
         else:
-            result = self._output.output(out)
-            for slot, array in zip(self._slots, held, strict=True):
+            results = self._given(held, out)
+        arguments = self._arguments
+        for index, array in enumerate((*held, *results)):
+            arguments[index] = _pointer_at(id(array) + _HEADER).value
+        self._entry(self._block)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def _given(self, held: list[np.ndarray], out: Any) -> list[np.ndarray]:
+        """The caller's own arrays for the outputs, none of which may overlap another array of the call."""
+        given = [out] if len(self._outputs) == 1 else out
+        if not isinstance(given, (tuple, list)) or len(given) != len(self._outputs):
+            names = ", ".join(slot.parameter.name for slot in self._outputs)
+            raise UsageError(f"out takes a tuple of {len(self._outputs)} arrays ({names}), got {_described(out)}")
+        results = [slot.output(array) for slot, array in zip(self._outputs, given, strict=True)]
+        for number, result in enumerate(results):
+            others = (*zip(self._slots, held, strict=True), *zip(self._outputs[:number], results, strict=False))
+            for slot, array in others:
                 if np.may_share_memory(result, array):
                     raise UsageError(f"out overlaps {slot.parameter.name}: the kernel would overwrite what it reads")
-        arguments = self._arguments
-        for index, array in enumerate(held):
-            arguments[index] = _pointer_at(id(array) + _HEADER).value
-        arguments[len(held)] = _pointer_at(id(result) + _HEADER).value
-        self._entry(self._block)
-        return result
+        return results
 
 
 class BoundKernel:
@@ -194,7 +210,7 @@ class BoundKernel:
         self._held = [bound.get(name, _NOTHING) for name in kernel.inputs]
         self._free = [(i, kernel._slots[i]) for i, name in enumerate(kernel.inputs) if name not in bound]
 
-    def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> np.ndarray:
+    def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> Any:
         """Run on the remaining inputs; raises UsageError where one is not what the kernel was built for."""
         if named or len(arrays) != len(self._free):
             arrays = self._ordered(arrays, named)

@@ -16,9 +16,9 @@ Not               logical negation
 Select            ``a`` where the condition holds, else ``b``; the operand not chosen is not evaluated
 Cast              conversion to another dtype, as a C cast
 Call              a math intrinsic (``INTRINSICS``)
-Read              an element of a tensor (before lowering)
+Read              an element of a tensor, or of one of its components (before lowering)
 Load              an element of a buffer (after lowering)
-Reduce            a reduction of a body over reduction axes; only as the root of a compute's body
+Reduce            one component of a reduction of operands over reduction axes; only as the root of a compute's body
 ================  ====================================================================================
 
 What NumPy leaves to a warning or to C has one meaning here, in NumPy's evaluation and in generated code: integers wrap
@@ -29,8 +29,8 @@ amount, shifts every bit out (``>>`` of a negative number leaves -1); floating p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -39,6 +39,7 @@ from autotune.errors import UsageError
 from autotune.tensor_expr import dtypes
 
 if TYPE_CHECKING:
+    from autotune.tensor_expr.reducers import Reducer
     from autotune.tensor_expr.tensor import Tensor
 
 ExprLike = Union["Expr", int, float, bool]
@@ -61,7 +62,6 @@ OPERANDS = {"pow": 2, "fmod": 2}  # of the intrinsics that take more than one
 COMMUTATIVE = frozenset({"add", "mul", "min", "max", "and", "or", "xor"})
 BITWISE = ("and", "or", "xor")
 SHIFTS = ("shl", "shr")
-REDUCERS = {"sum": "add", "max": "max", "min": "min"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -269,13 +269,14 @@ class Call(Expr):
 class Read(Expr):
     tensor: Tensor
     indices: tuple[Expr, ...]
+    component: int = 0
 
     @property
     def children(self) -> tuple[Expr, ...]:
         return self.indices
 
     def with_children(self, children: Sequence[Expr]) -> Expr:
-        return Read(self.dtype, self.tensor, tuple(children))
+        return Read(self.dtype, self.tensor, tuple(children), self.component)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -292,23 +293,36 @@ class Load(Expr):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reduce(Expr):
-    kind: str
-    axes: tuple[Axis, ...]
-    body: Expr
+class Accumulation(Expr):
+    """One component of what a reducer makes of operands, of which it takes one per component."""
+
+    reducer: Reducer
+    operands: tuple[Expr, ...]
+    component: int
 
     @property
     def children(self) -> tuple[Expr, ...]:
-        return (self.body,)
+        return self.operands
 
     def with_children(self, children: Sequence[Expr]) -> Expr:
-        return Reduce(self.dtype, self.kind, self.axes, *children)
+        return replace(self, operands=tuple(children))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reduce(Accumulation):
+    """The reducer's result over all values of ``axes``; all components stand side by side in one compute."""
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def kind(self) -> str:
+        """The reducer's name."""
+        return self.reducer.name
 
     @property
     def identity(self) -> Const:
         """The value that a reduction over nothing has."""
-        values = {"sum": 0, "max": dtypes.lowest(self.dtype), "min": dtypes.highest(self.dtype)}
-        return const(values[self.kind], self.dtype)
+        return self.reducer.identity[self.component]
 
 
 def const(value: int | float | bool, dtype: str) -> Const:
@@ -425,17 +439,22 @@ def rewrite(root: Expr, fn: Callable[[Expr], Expr | None]) -> Expr:
 
     Returns the same object where nothing changed.
     """
+    return rewrite_all([root], fn)[0]
+
+
+def rewrite_all(roots: Sequence[Expr], fn: Callable[[Expr], Expr | None]) -> tuple[Expr, ...]:
+    """``rewrite`` of several expressions, of which the results share what the expressions share."""
     done: dict[int, Expr] = {}
-    for node in walk([root]):
+    for node in walk(roots):
         children = node.children
         fresh = [done[id(child)] for child in children]
         same = all(a is b for a, b in zip(fresh, children, strict=True))
         rebuilt = node if same else node.with_children(fresh)
         replacement = fn(rebuilt)
         done[id(node)] = rebuilt if replacement is None else replacement
-    return done[id(root)]
+    return tuple(done[id(root)] for root in roots)
 
 
-def substitute(root: Expr, values: dict[Expr, Expr]) -> Expr:
+def substitute(root: Expr, values: Mapping[Expr, Expr]) -> Expr:
     """The expression with some nodes (by identity; variables, mostly) replaced."""
     return rewrite(root, values.get) if values else root

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import (
     COMMUTATIVE,
+    COMPARISONS,
     Axis,
     Binary,
     Call,
@@ -25,8 +28,10 @@ from autotune.tensor_expr.expr import (
     Read,
     Reduce,
     Select,
+    Var,
     walk,
 )
+from autotune.tensor_expr.reducers import BUILT_IN, Reducer, is_built_in
 from autotune.tensor_expr.tensor import Tensor, graph
 
 VERSION = 1
@@ -41,23 +46,37 @@ def to_json(output: Tensor) -> dict[str, Any]:
 
 def _tensor_to_json(tensor: Tensor, index: dict[Tensor, int]) -> dict[str, Any]:
     data: dict[str, Any] = {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
-    if tensor.body is None:
+    if tensor.is_placeholder:
         return {**data, "constant": tensor.constant}
     axes = (*tensor.axes, *tensor.reduce_axes)
+    nodes, roots = _nodes_to_json(tensor.bodies, _Names({axis: ("axis", k) for k, axis in enumerate(axes)}, index))
+    data |= {"axes": [[axis.name, axis.extent] for axis in axes], "nodes": nodes}
+    return data if len(roots) == 1 else {**data, "outputs": roots}
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What variables and tensors are called: by kind and position."""
+
+    variables: Mapping[Expr, tuple[str, int]]
+    tensors: Mapping[Tensor, int]
+
+
+def _nodes_to_json(roots: Sequence[Expr], names: _Names) -> tuple[list[list[Any]], list[int]]:
+    """Every node once, operands before users, and where the roots are."""
     nodes: list[list[Any]] = []
     where: dict[int, int] = {}
-    position = {axis: number for number, axis in enumerate(axes)}
-    for node in walk([tensor.body]):
+    for node in walk(roots):
         where[id(node)] = len(nodes)
-        nodes.append([*_head(node, position, index, len(tensor.axes)), *(where[id(child)] for child in node.children)])
-    return {**data, "axes": [[axis.name, axis.extent] for axis in axes], "nodes": nodes}
+        nodes.append([*_head(node, names), *(where[id(child)] for child in node.children)])
+    return nodes, [where[id(root)] for root in roots]
 
 
-def _head(node: Expr, position: dict[Axis, int], index: dict[Tensor, int], spatial: int) -> list[Any]:
+def _head(node: Expr, names: _Names) -> list[Any]:
     if isinstance(node, Const):
-        return ["const", node.dtype, repr(node.value) if dtypes.is_float(node.dtype) else node.value]
-    if isinstance(node, Axis):
-        return ["axis", position[node]]
+        return ["const", node.dtype, _number(node)]
+    if isinstance(node, Var):
+        return [*names.variables[node]]
     if isinstance(node, (Binary, Compare)):
         return [node.op]
     if isinstance(node, Not):
@@ -69,9 +88,26 @@ def _head(node: Expr, position: dict[Axis, int], index: dict[Tensor, int], spati
     if isinstance(node, Call):
         return ["call", node.name]
     if isinstance(node, Read):
-        return ["read", index[node.tensor]]
+        place = names.tensors[node.tensor]
+        return ["read", place] if len(node.tensor.dtypes) == 1 else ["component", [place, node.component]]
     assert isinstance(node, Reduce), node
-    return ["reduce", node.kind]
+    if not is_built_in(node.reducer):
+        return ["accumulate", [_reducer_to_json(node.reducer), node.component]]
+    return ["reduce", node.kind] if len(node.operands) == 1 else ["reduce", [node.kind, node.component]]
+
+
+def _number(node: Const) -> Any:
+    return repr(node.value) if dtypes.is_float(node.dtype) else node.value
+
+
+def _sides(left: Sequence[Var], right: Sequence[Var]) -> dict[Expr, tuple[str, int]]:
+    return {var: (side, k) for side, vars in (("left", left), ("right", right)) for k, var in enumerate(vars)}
+
+
+def _reducer_to_json(reducer: Reducer) -> dict[str, Any]:
+    nodes, results = _nodes_to_json(reducer.results, _Names(_sides(reducer.left, reducer.right), {}))
+    identity = [[const.dtype, _number(const)] for const in reducer.identity]
+    return {"name": reducer.name, "identity": identity, "nodes": nodes, "results": results}
 
 
 def from_json(data: dict[str, Any]) -> Tensor:
@@ -86,37 +122,73 @@ def from_json(data: dict[str, Any]) -> Tensor:
             Axis(dtypes.INDEX, name, extent, reduce=number >= len(shape))
             for number, (name, extent) in enumerate(item["axes"])
         )
-        nodes: list[Expr] = []
-        for entry in item["nodes"]:
-            nodes.append(_node(entry, axes, nodes, tensors, len(shape)))
-        tensors.append(Tensor(item["name"], shape, item["dtype"], axes[: len(shape)], nodes[-1]))
+        reader = _Reader({("axis", number): axis for number, axis in enumerate(axes)}, tensors, axes[len(shape) :])
+        nodes = reader.nodes(item["nodes"])
+        bodies = tuple(nodes[place] for place in item.get("outputs", [-1]))
+        tensors.append(Tensor(item["name"], shape, item["dtype"], axes[: len(shape)], bodies))
     return tensors[-1]
 
 
-def _node(entry: list[Any], axes: tuple[Axis, ...], nodes: list[Expr], tensors: list[Tensor], spatial: int) -> Expr:
-    head = entry[0]
-    if head == "const":
-        value = float(entry[2]) if dtypes.is_float(entry[1]) else entry[2]
-        return Const(entry[1], value)
-    if head == "axis":
-        return axes[entry[1]]
-    if head in ("cast", "call", "read", "reduce"):
-        kids = [nodes[i] for i in entry[2:]]
+@dataclass(slots=True)
+class _Reader:
+    """Makes nodes from JSON; equal reducers become one."""
+
+    variables: Mapping[tuple[str, int], Var]
+    tensors: Sequence[Tensor]
+    reduce_axes: tuple[Axis, ...]
+    reducers: dict[str, Reducer] = field(default_factory=dict)
+
+    def nodes(self, entries: Sequence[list[Any]]) -> list[Expr]:
+        made: list[Expr] = []
+        for entry in entries:
+            made.append(self._node(entry, made))
+        return made
+
+    def _node(self, entry: list[Any], made: list[Expr]) -> Expr:
+        head = entry[0]
+        if head == "const":
+            return _const(entry[1], entry[2])
+        if head in ("axis", "left", "right"):
+            return self.variables[head, entry[1]]
+        if head in ("cast", "call", "read", "component", "reduce", "accumulate"):
+            return self._labelled(head, entry[1], [made[i] for i in entry[2:]])
+        kids = [made[i] for i in entry[1:]]
+        if head == "not":
+            return Not("bool", kids[0])
+        if head == "select":
+            return Select(kids[1].dtype, *kids)
+        return Compare("bool", head, *kids) if head in COMPARISONS else Binary(kids[0].dtype, head, *kids)
+
+    def _labelled(self, head: str, label: Any, kids: list[Expr]) -> Expr:
         if head == "cast":
-            return Cast(entry[1], kids[0])
+            return Cast(label, kids[0])
         if head == "call":
-            return Call(kids[0].dtype, entry[1], tuple(kids))
-        if head == "read":
-            return Read(tensors[entry[1]].dtype, tensors[entry[1]], tuple(kids))
-        return Reduce(kids[0].dtype, entry[1], axes[spatial:], kids[0])
-    kids = [nodes[i] for i in entry[1:]]
-    if head == "not":
-        return Not("bool", kids[0])
-    if head == "select":
-        return Select(kids[1].dtype, *kids)
-    if head in ("lt", "le", "gt", "ge", "eq", "ne"):
-        return Compare("bool", head, *kids)
-    return Binary(kids[0].dtype, head, *kids)
+            return Call(kids[0].dtype, label, tuple(kids))
+        if head in ("read", "component"):
+            place, component = label if head == "component" else (label, 0)
+            tensor = self.tensors[place]
+            return Read(tensor.dtypes[component], tensor, tuple(kids), component)
+        kind, component = label if isinstance(label, list) else (label, 0)
+        built_in = BUILT_IN[kind].of(tuple(kid.dtype for kid in kids)) if head == "reduce" else None
+        reducer = built_in or self._reducer(kind)
+        return Reduce(kids[component].dtype, reducer, tuple(kids), component, self.reduce_axes)
+
+    def _reducer(self, data: dict[str, Any]) -> Reducer:
+        key = json.dumps(data)
+        if key not in self.reducers:
+            identity = tuple(_const(dtype, value) for dtype, value in data["identity"])
+            left, right = (
+                tuple(Var(const.dtype, f"{side}{k}") for k, const in enumerate(identity)) for side in ("left", "right")
+            )
+            variables = {name: var for var, name in _sides(left, right).items() if isinstance(var, Var)}
+            made = _Reader(variables, (), ()).nodes(data["nodes"])
+            results = tuple(made[place] for place in data["results"])
+            self.reducers[key] = Reducer(data["name"], identity, left, right, results)
+        return self.reducers[key]
+
+
+def _const(dtype: str, value: Any) -> Const:
+    return Const(dtype, float(value) if dtypes.is_float(dtype) else value)
 
 
 def canonical_text(output: Tensor) -> str:
@@ -126,29 +198,27 @@ def canonical_text(output: Tensor) -> str:
     parts = []
     for tensor in tensors:
         shape = ",".join(map(str, tensor.shape))
-        if tensor.body is None:
+        if tensor.is_placeholder:
             parts.append(f"{tensor.dtype}[{shape}]{' const' if tensor.constant else ''}")
             continue
         axes = (*tensor.axes, *tensor.reduce_axes)
-        position = {axis: number for number, axis in enumerate(axes)}
+        names = _Names({axis: ("axis", number) for number, axis in enumerate(axes)}, index)
         reduce_extents = ",".join(str(axis.extent) for axis in tensor.reduce_axes)
-        body = _canonical_expr(tensor.body, position, index, len(tensor.axes))
-        parts.append(f"{tensor.dtype}[{shape}|{reduce_extents}]={body}")
+        body = _canonical_exprs(tensor.bodies, names)
+        parts.append(f"{','.join(tensor.dtypes)}[{shape}|{reduce_extents}]={body}")
     return "; ".join(parts)
 
 
-def _canonical_expr(root: Expr, position: dict[Axis, int], index: dict[Tensor, int], spatial: int) -> str:
+def _canonical_exprs(roots: Sequence[Expr], names: _Names) -> str:
     # Shared nodes are named by their own text rather than repeated: a DAG's text must not grow exponentially.
     uses: dict[int, int] = {}
-    for node in walk([root]):
+    for node in walk(roots):
         for child in node.children:
             uses[id(child)] = uses.get(id(child), 0) + 1
     texts: dict[int, str] = {}
     shared: dict[str, str] = {}
-    for node in walk([root]):
-        head = " ".join(
-            json.dumps(part) if isinstance(part, bool) else str(part) for part in _head(node, position, index, spatial)
-        )
+    for node in walk(roots):
+        head = _head_text(node, names)
         operands = [texts[id(child)] for child in node.children]
         if isinstance(node, Binary) and node.op in COMMUTATIVE:
             operands.sort()
@@ -159,4 +229,14 @@ def _canonical_expr(root: Expr, position: dict[Axis, int], index: dict[Tensor, i
             text = name
         texts[id(node)] = text
     bindings = "".join(f"{name}={shared[name]} " for name in sorted(shared))
-    return bindings + texts[id(root)]
+    return bindings + ", ".join(texts[id(root)] for root in roots)
+
+
+def _head_text(node: Expr, names: _Names) -> str:
+    """The node's head; a user's reducer by what it computes, not by its name."""
+    if isinstance(node, Reduce) and not is_built_in(node.reducer):
+        reducer = node.reducer
+        identity = ", ".join(f"{const.dtype} {_number(const)}" for const in reducer.identity)
+        merged = _canonical_exprs(reducer.results, _Names(_sides(reducer.left, reducer.right), {}))
+        return f"accumulate {node.component} {{{identity}: {merged}}}"
+    return " ".join(json.dumps(part) if isinstance(part, (bool, list)) else str(part) for part in _head(node, names))

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, overload
 
 from autotune.errors import UsageError
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import affine
-from autotune.tensor_expr.expr import Axis, Expr, ExprLike, Read, Reduce, Select, Var, as_expr, binary, cast, walk
+from autotune.tensor_expr.expr import (
+    Accumulation,
+    Axis,
+    Expr,
+    ExprLike,
+    Read,
+    Reduce,
+    Select,
+    Var,
+    as_expr,
+    binary,
+    cast,
+    rewrite_all,
+    walk,
+)
 from autotune.tensor_expr.ranges import Ranges
+from autotune.tensor_expr.reducers import max, min, sum
 
 MAX_ELEMENTS = 2**40
 
@@ -20,16 +35,81 @@ MAX_ELEMENTS = 2**40
 class Tensor:
     """An array of a shape and dtype, by name.
 
-    A placeholder has no ``body``; ``constant`` says that its values are known ahead of time (weights), so that it may
-    be packed once. A compute has one axis per dimension and a body over them.
+    A placeholder has no bodies; ``constant`` says that its values are known ahead of time (weights), so that it may be
+    packed once. A compute has one axis per dimension and a body over them; one of several *components* has a body for
+    each, all of one shape and computed in one loop nest. ``dtype`` is the first component's.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     axes: tuple[Axis, ...] = ()
-    body: Expr | None = None
+    bodies: tuple[Expr, ...] = ()
     constant: bool = False
+
+    def __getitem__(self, indices: ExprLike | tuple[ExprLike, ...]) -> Expr:
+        return self.components[0][indices]
+
+    @property
+    def body(self) -> Expr | None:
+        """The first component's body; None for a placeholder."""
+        return self.bodies[0] if self.bodies else None
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Each component's dtype."""
+        return tuple(body.dtype for body in self.bodies) or (self.dtype,)
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What can be read, one array each."""
+        return tuple(Component(self, number) for number in range(len(self.dtypes)))
+
+    @property
+    def is_placeholder(self) -> bool:
+        return not self.bodies
+
+    @property
+    def reduce_axes(self) -> tuple[Axis, ...]:
+        """The axes that this compute's reducer runs over."""
+        return self.body.axes if isinstance(self.body, Reduce) else ()
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that the bodies read, each once, in the order of their first reads."""
+        return tuple(dict.fromkeys(n.tensor for n in walk(self.bodies) if isinstance(n, Read)))
+
+    def with_bodies(self, bodies: Sequence[Expr]) -> Tensor:
+        """This compute with other bodies over the same axes."""
+        return replace(self, bodies=tuple(bodies), dtype=bodies[0].dtype)
+
+    def map_bodies(self, fn: Callable[[Expr], Expr | None]) -> Tensor:
+        """This compute with all bodies rewritten at once, so that they go on sharing what they share."""
+        return self.with_bodies(rewrite_all(self.bodies, fn))
+
+    def __repr__(self) -> str:
+        kind = "placeholder" if self.is_placeholder else "compute"
+        return f"{kind} {self.name}: {', '.join(self.dtypes)}{list(self.shape)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One of the arrays that a compute makes, indexed like a tensor; of several, the first is called ``name.v0``."""
+
+    tensor: Tensor
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.tensor.name}.v{self.number}" if len(self.tensor.dtypes) > 1 else self.tensor.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.tensor.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.tensor.dtypes[self.number]
 
     def __getitem__(self, indices: ExprLike | tuple[ExprLike, ...]) -> Expr:
         given = indices if isinstance(indices, tuple) else (indices,)
@@ -40,26 +120,15 @@ class Tensor:
             if dtypes.is_float(index.dtype) or index.dtype == "bool":
                 raise UsageError(f"index {dim} of tensor {self.name!r} is {index.dtype}; indices are integers")
         found = (cast(index, dtypes.INDEX) for index in exprs)
-        return Read(self.dtype, self, tuple(_inside(*pair) for pair in zip(found, self.shape, strict=True)))
-
-    @property
-    def is_placeholder(self) -> bool:
-        return self.body is None
-
-    @property
-    def reduce_axes(self) -> tuple[Axis, ...]:
-        """The axes that this compute's reducer runs over."""
-        return self.body.axes if isinstance(self.body, Reduce) else ()
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """The tensors that the body reads, each once, in the order of their first reads."""
-        roots = [] if self.body is None else [self.body]
-        return tuple(dict.fromkeys(n.tensor for n in walk(roots) if isinstance(n, Read)))
+        inside = tuple(_inside(*pair) for pair in zip(found, self.shape, strict=True))
+        return Read(self.dtype, self.tensor, inside, self.number)
 
     def __repr__(self) -> str:
-        kind = "placeholder" if self.is_placeholder else "compute"
-        return f"{kind} {self.name}: {self.dtype}{list(self.shape)}"
+        return f"component {self.name}: {self.dtype}{list(self.shape)}"
+
+
+# What an operator gives: an array, or a tuple of arrays of one shape.
+Output: TypeAlias = "Tensor | Component | tuple[Tensor | Component, ...]"
 
 
 def _inside(index: Expr, size: int) -> Expr:
@@ -109,8 +178,17 @@ def reduce_axis(extent: int, name: str = "k") -> Axis:
     return Axis(dtypes.INDEX, name, size, reduce=True)
 
 
-def compute(shape: Sequence[int], fn: Callable[..., ExprLike], name: str = "compute") -> Tensor:
+@overload
+def compute(shape: Sequence[int], fn: Callable[..., ExprLike], name: str = "compute") -> Tensor: ...
+@overload
+def compute(
+    shape: Sequence[int], fn: Callable[..., tuple[ExprLike, ...]], name: str = "compute"
+) -> tuple[Component, ...]: ...
+def compute(shape: Sequence[int], fn: Callable[..., Any], name: str = "compute") -> Tensor | tuple[Component, ...]:
     """A tensor whose element at ``(i, j, ...)`` is ``fn(i, j, ...)``; the axes take the names of fn's parameters.
+
+    A tuple of expressions gives a tuple of arrays of this shape that one loop nest computes: of any expressions, or of
+    reductions over the same axes (``argmax`` is a pair of them).
 
     Raises ``UsageError`` for a reduction that is not the outermost node, or a reduction axis used outside its reducer.
     """
@@ -126,29 +204,55 @@ def compute(shape: Sequence[int], fn: Callable[..., ExprLike], name: str = "comp
             f"compute {name!r} has {len(sizes)} dimensions, but its function takes {len(parameters)} indices"
         )
     axes = tuple(Axis(dtypes.INDEX, n, size) for n, size in zip(names, sizes, strict=True))
-    body = as_expr(fn(*axes), None)
-    _check_body(name, axes, body)
-    _check_reads(name, axes, body)
-    return Tensor(name, sizes, body.dtype, axes, body)
+    result = fn(*axes)
+    bodies = tuple(map(as_expr, result)) if isinstance(result, tuple) else (as_expr(result),)
+    if not bodies:
+        raise UsageError(f"compute {name!r} gives no value; its function returns an expression or a tuple of them")
+    _check_bodies(name, axes, bodies)
+    _check_reads(name, axes, bodies)
+    tensor = Tensor(name, sizes, bodies[0].dtype, axes, bodies)
+    return tensor.components if isinstance(result, tuple) else tensor
 
 
-def _check_body(name: str, axes: tuple[Axis, ...], body: Expr) -> None:
-    known: set[Any] = {*axes, *(body.axes if isinstance(body, Reduce) else ())}
-    nodes = list(walk([body]))
-    if any(isinstance(node, Reduce) and node is not body for node in nodes):
+def _check_bodies(name: str, axes: tuple[Axis, ...], bodies: tuple[Expr, ...]) -> None:
+    nodes = list(walk(bodies))
+    roots = set(map(id, bodies))
+    if any(isinstance(node, Accumulation) and id(node) not in roots for node in nodes):
         raise UsageError(
             f"compute {name!r} has a reduction inside an expression; give the reduction a compute of its own"
         )
+    known: set[Any] = {*axes, *_check_reductions(name, bodies)}
     for node in nodes:
         if isinstance(node, Axis) and node not in known:
             where = "outside its reducer" if node.reduce else "of another compute"
             raise UsageError(f"compute {name!r} uses axis {node.name!r} {where}")
 
 
-def _check_reads(name: str, axes: tuple[Axis, ...], body: Expr) -> None:
+def _check_reductions(name: str, bodies: tuple[Expr, ...]) -> tuple[Axis, ...]:
+    """The axes that all bodies reduce over; each reducer's components must stand side by side."""
+    reductions = [body for body in bodies if isinstance(body, Reduce)]
+    if not reductions:
+        return ()
+    if len(reductions) < len(bodies) or any(body.axes != reductions[0].axes for body in reductions):
+        raise UsageError(f"compute {name!r} must reduce over the same axes in every component, or in none")
+    for number, body in enumerate(reductions):
+        group = reductions[number - body.component : number - body.component + len(body.operands)]
+        whole = [(item.component, item.operands) for item in group] == list(
+            enumerate([body.operands] * len(body.operands))
+        )
+        if number < body.component or not whole:
+            raise UsageError(
+                f"compute {name!r} must return all {len(body.operands)} components of {body.kind}, side by side; "
+                f"what is not needed need not be read"
+            )
+    return reductions[0].axes
+
+
+def _check_reads(name: str, axes: tuple[Axis, ...], bodies: tuple[Expr, ...]) -> None:
     """Refuse a read that is certain to leave its tensor: where no select guards it, and its index is linear."""
-    ranges = Ranges({axis: (0, axis.extent - 1) for axis in (*axes, *(body.axes if isinstance(body, Reduce) else ()))})
-    for node in _unguarded(body):
+    reduce_axes = bodies[0].axes if isinstance(bodies[0], Reduce) else ()
+    ranges = Ranges({axis: (0, axis.extent - 1) for axis in (*axes, *reduce_axes)})
+    for node in _unguarded(bodies):
         if not isinstance(node, Read):
             continue
         for dim, (index, size) in enumerate(zip(node.indices, node.tensor.shape, strict=True)):
@@ -162,10 +266,10 @@ def _check_reads(name: str, axes: tuple[Axis, ...], body: Expr) -> None:
                 )
 
 
-def _unguarded(root: Expr) -> Iterator[Expr]:
+def _unguarded(roots: Sequence[Expr]) -> Iterator[Expr]:
     """Every node that is evaluated at all points: what is not inside the operands of a select."""
     seen: set[int] = set()
-    stack = [root]
+    stack = list(roots)
     while stack:
         node = stack.pop()
         if id(node) not in seen:
@@ -174,38 +278,29 @@ def _unguarded(root: Expr) -> Iterator[Expr]:
             stack.extend((node.condition,) if isinstance(node, Select) else node.children)
 
 
-def _reduce(kind: str, body: ExprLike, axis: Axis | Sequence[Axis]) -> Expr:
-    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
-    for item in axes:
-        if not isinstance(item, Axis) or not item.reduce:
-            raise UsageError(f"{kind} runs over axes made by reduce_axis, got {getattr(item, 'name', item)!r}")
-    body = as_expr(body)
-    if kind == "sum" and body.dtype == "bool":
-        raise UsageError("sum needs numbers, got bool; cast to an integer first")
-    if len(set(axes)) != len(axes) or not axes:
-        raise UsageError(f"{kind} takes one or more reduction axes, each once")
-    return Reduce(body.dtype, kind, axes, body)
+def as_output(given: Output) -> Tensor:
+    """The compute that gives just these arrays, in this order: one that copies them where there is none yet.
 
-
-def sum(body: ExprLike, axis: Axis | Sequence[Axis]) -> Expr:
-    """The sum of ``body`` over the reduction axes."""
-    return _reduce("sum", body, axis)
-
-
-def max(a: ExprLike, b: ExprLike | None = None, *, axis: Axis | Sequence[Axis] | None = None) -> Expr:
-    """``max(a, b)`` of two values, or ``max(body, axis=...)`` over reduction axes."""
-    return _extremum("max", a, b, axis)
-
-
-def min(a: ExprLike, b: ExprLike | None = None, *, axis: Axis | Sequence[Axis] | None = None) -> Expr:
-    """``min(a, b)`` of two values, or ``min(body, axis=...)`` over reduction axes."""
-    return _extremum("min", a, b, axis)
-
-
-def _extremum(kind: str, a: ExprLike, b: ExprLike | None, axis: Axis | Sequence[Axis] | None) -> Expr:
-    if (b is None) == (axis is None):
-        raise UsageError(f"{kind} takes two values, or one value and axis=")
-    return _reduce(kind, a, axis) if axis is not None else binary(kind, a, b)  # type: ignore[arg-type]
+    Raises ``UsageError`` for arrays of different shapes.
+    """
+    if isinstance(given, Tensor):
+        return given
+    parts = given if isinstance(given, tuple) else (given,)
+    if not parts or not all(isinstance(part, (Tensor, Component)) for part in parts):
+        raise UsageError(f"an operator's output is a tensor, or a tuple of tensors, not {given!r}")
+    arrays = [array for part in parts for array in (part.components if isinstance(part, Tensor) else (part,))]
+    first = arrays[0]
+    if tuple(arrays) == first.tensor.components:
+        return first.tensor
+    for array in arrays:
+        if array.shape != first.shape:
+            raise UsageError(
+                f"the outputs {first.name!r} and {array.name!r} have shapes {list(first.shape)} and "
+                f"{list(array.shape)}; the outputs of one operator have one shape"
+            )
+    names = [axis.name for axis in first.tensor.axes] or [f"i{dim}" for dim in range(len(first.shape))]
+    axes = tuple(Axis(dtypes.INDEX, name, size) for name, size in zip(names, first.shape, strict=True))
+    return Tensor(f"{first.name}.out", first.shape, first.dtype, axes, tuple(array[axes] for array in arrays))
 
 
 def graph(output: Tensor) -> tuple[Tensor, ...]:
@@ -229,4 +324,6 @@ def graph(output: Tensor) -> tuple[Tensor, ...]:
     return tuple(order)
 
 
-__all__ = ["Tensor", "compute", "graph", "max", "min", "placeholder", "reduce_axis", "sum"]
+__all__ = [
+    "Component", "Output", "Tensor", "as_output", "compute", "graph", "max", "min", "placeholder", "reduce_axis", "sum",
+]  # fmt: skip

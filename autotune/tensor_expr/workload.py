@@ -10,12 +10,13 @@ from math import prod
 import numpy as np
 
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.evaluate import evaluate
-from autotune.tensor_expr.expr import Binary, Call, Reduce, walk
+from autotune.tensor_expr.evaluate import evaluate_all
+from autotune.tensor_expr.expr import Accumulation, Binary, Call, Expr, walk
 from autotune.tensor_expr.serialize import canonical_text
-from autotune.tensor_expr.tensor import Tensor, graph
+from autotune.tensor_expr.tensor import Output, Tensor, as_output, graph
 
-Reference = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+Arrays = tuple[np.ndarray, ...]
+Reference = Callable[[Mapping[str, np.ndarray]], np.ndarray | Arrays]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,13 @@ class Workload:
     """What is to be computed.
 
     ``operator`` and ``params`` name one of the library's operators; a user's own expression has the operator
-    ``expression`` and no parameters, and its text is the expression's. ``reference`` computes the output from the
-    placeholders' arrays by name, in float64 for floating point. ``domains`` says from which half-open interval the
-    values of an input are drawn where not every number makes sense: indices, or the operand of a logarithm.
+    ``expression`` and no parameters, and its text is the expression's. ``reference`` computes the output (a tuple where
+    it has several components) from the placeholders' arrays by name, in float64 for floating point. ``domains`` says
+    from which half-open interval the values of an input are drawn where not every number makes sense: indices, or the
+    operand of a logarithm.
+
+    A component, or a tuple of arrays of one shape, may be given as the output, too: a compute that copies them becomes
+    the output, inside whose loops a schedule can compute what they come from.
     """
 
     output: Tensor
@@ -34,6 +39,10 @@ class Workload:
     reference: Reference | None = None
     operations: int | None = None
     domains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        given: Output = self.output
+        object.__setattr__(self, "output", as_output(given))
 
     @property
     def text(self) -> str:
@@ -61,11 +70,19 @@ class Workload:
     @property
     def bytes(self) -> int:
         """Bytes of all inputs and of the output: the least that any kernel must move."""
-        return sum(prod(t.shape) * dtypes.itemsize(t.dtype) for t in (*self.placeholders, self.output))
+        tensors = (*self.placeholders, self.output)
+        return sum(prod(t.shape) * dtypes.itemsize(dtype) for t in tensors for dtype in t.dtypes)
 
     def compute_reference(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The output in NumPy; floating point in float64."""
-        return self.reference(inputs) if self.reference else evaluate(self.output, inputs)
+        """The output (its first component) in NumPy; floating point in float64."""
+        return self.compute_references(inputs)[0]
+
+    def compute_references(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        """Every component of the output in NumPy; floating point in float64."""
+        if self.reference is None:
+            return evaluate_all(self.output, inputs)
+        result = self.reference(inputs)
+        return result if isinstance(result, tuple) else (result,)
 
     def random_inputs(self, seed: int) -> dict[str, np.ndarray]:
         """Inputs by name: floats uniform in [-1, 1), integers over a range whose sums cannot overflow quickly."""
@@ -94,14 +111,12 @@ def count_operations(output: Tensor) -> int:
     """Arithmetic on values (not on indices) of all computes, a reduction's combination included."""
     total = 0
     for tensor in graph(output):
-        if tensor.body is None:
-            continue
         points = prod(tensor.shape) * prod(axis.extent for axis in tensor.reduce_axes)
-        per_point = sum(
-            1
-            for node in walk([tensor.body])
-            if isinstance(node, (Call, Reduce))
-            or (isinstance(node, Binary) and node.dtype not in (dtypes.INDEX, "bool"))
-        )
-        total += points * per_point
+        total += points * sum(map(_operations, walk(tensor.bodies)))
     return total
+
+
+def _operations(node: Expr) -> int:
+    if isinstance(node, Accumulation):  # all components of one are combined at once
+        return node.reducer.operations if node.component == 0 else 0
+    return int(isinstance(node, Call) or (isinstance(node, Binary) and node.dtype not in (dtypes.INDEX, "bool")))

@@ -38,6 +38,7 @@ from autotune.lowering.ir import (
     loads,
     rewrite_statements,
     statements,
+    stores,
     with_children,
 )
 from autotune.lowering.registers import register_buffers
@@ -88,7 +89,7 @@ class _Promotion:
 
     def _updates(self, loop: For) -> list[_Update]:
         """The updates to promote at a loop: all that it stores to one buffer, or nothing."""
-        stored = [stmt.buffer for stmt in statements(loop) if isinstance(stmt, Store)]
+        stored = [store.buffer for stmt in statements(loop) for store in stores(stmt)]
         inside = {stmt.buffer for stmt in statements(loop) if isinstance(stmt, Allocate)}
         for buffer in dict.fromkeys(buffer for buffer in stored if buffer in self.candidates):
             updates = list(_found(loop, buffer, (), frozenset()))

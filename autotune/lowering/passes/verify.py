@@ -25,6 +25,7 @@ from autotune.lowering.ir import (
     children,
     expressions,
     statements,
+    stores,
 )
 from autotune.lowering.passes.verify_values import indices_problem, value_problem
 from autotune.lowering.python_source import CONCURRENT
@@ -97,19 +98,26 @@ def _check(stmt: Stmt, scope: _Scope) -> None:
                 known = _knowing(scope.ranges, stmt.condition, holds)
                 _check(branch, replace(scope, ranges=known, conditional=True))
     else:
-        if isinstance(stmt, Store):
-            _require(stmt.value.dtype == stmt.buffer.dtype, stmt.buffer.name, stmt.buffer.dtype, stmt.value.dtype)
-            _check_access("stores to", stmt.buffer, stmt.indices, scope)
-            _refuse(indices_problem(f"of a store to {stmt.buffer.name}", stmt.indices))
-            if stmt.buffer.role in ("input", "constant"):
-                raise VerifyError(f"{stmt.buffer.name!r} is stored to, but it is the caller's {stmt.buffer.role}")
-            scope.written.add(stmt.buffer)
+        for store in stores(stmt):
+            _check_store(store, scope)
+        if len({store.buffer for store in stores(stmt)}) < len(stores(stmt)):
+            first = stores(stmt)[0].buffer.name
+            raise VerifyError(f"{first!r} and what is stored with it are not all different buffers")
         if isinstance(stmt, Prefetch) and stmt.buffer not in scope.buffers:
             raise VerifyError(f"a statement prefetches {stmt.buffer.name!r}, which does not exist there")
         if isinstance(stmt, Intrinsic) and sum(isinstance(inner, Store) for inner in statements(stmt)) != 1:
             raise VerifyError(f"instruction {stmt.name!r} stands for a body of one store")
         for child in children(stmt):
             _check(child, scope)
+
+
+def _check_store(store: Store, scope: _Scope) -> None:
+    _require(store.value.dtype == store.buffer.dtype, store.buffer.name, store.buffer.dtype, store.value.dtype)
+    _check_access("stores to", store.buffer, store.indices, scope)
+    _refuse(indices_problem(f"of a store to {store.buffer.name}", store.indices))
+    if store.buffer.role in ("input", "constant"):
+        raise VerifyError(f"{store.buffer.name!r} is stored to, but it is the caller's {store.buffer.role}")
+    scope.written.add(store.buffer)
 
 
 def _check_loop(loop: For, scope: _Scope) -> None:

@@ -9,7 +9,7 @@ from autotune.schedules.dependences import check_attachments
 from autotune.schedules.primitives.step import Step, primitive
 from autotune.schedules.state import State, fresh_stage
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.expr import Axis, Expr, Read, rewrite
+from autotune.tensor_expr.expr import Axis, Expr, Read
 from autotune.tensor_expr.tensor import Tensor
 
 
@@ -41,16 +41,13 @@ class CacheRead(Step):
             )
         original = source.tensor
         axes = tuple(Axis(dtypes.INDEX, f"d{dim}", size) for dim, size in enumerate(original.shape))
-        body = Read(original.dtype, original, axes)
-        copy = Tensor(f"{source.name}.{reader.name}", original.shape, original.dtype, axes, body)
+        bodies = tuple(Read(dtype, original, axes, number) for number, dtype in enumerate(original.dtypes))
+        copy = Tensor(f"{source.name}.{reader.name}", original.shape, original.dtype, axes, bodies)
 
         def redirect(node: Expr) -> Expr | None:
             if isinstance(node, Read) and node.tensor.name == source.name:
-                return Read(node.dtype, copy, node.indices)
+                return Read(node.dtype, copy, node.indices, node.component)
             return None
 
-        assert reader.tensor.body is not None
-        state = state.with_stage(
-            replace(reader, tensor=replace(reader.tensor, body=rewrite(reader.tensor.body, redirect)))
-        )
+        state = state.with_stage(replace(reader, tensor=reader.tensor.map_bodies(redirect)))
         return check_attachments(state.with_stage_before(fresh_stage(copy), reader.name))

@@ -52,7 +52,6 @@ class Pad(Step):
         padded = renamed(tensor, f"{stage.name}.padded", {self.axis: rounded})
         if rounded > size:
             (axis,) = (axis for axis in (*padded.axes, *padded.reduce_axes) if axis.name == self.axis)
-            assert padded.body is not None
-            padded = replace(padded, body=guarded(padded.body, axis < size))
+            padded = padded.with_bodies([guarded(body, axis < size) for body in padded.bodies])
         state = state.with_stage(replace(fresh_stage(copied_from(tensor, padded)), layout=stage.layout))
         return check_attachments(state.with_stage_before(fresh_stage(padded), stage.name))

@@ -98,7 +98,7 @@ def is_pointwise(stage: Stage) -> bool:
     body = stage.tensor.body
     if body is None or isinstance(body, Reduce):
         return False
-    if any(isinstance(node, Select) for node in walk([body])):
+    if any(isinstance(node, Select) for node in walk(stage.tensor.bodies)):
         return False
     own = set(stage.tensor.axes)
     return all(isinstance(index, Axis) and index in own for read in reads(stage.tensor) for index in read.indices)

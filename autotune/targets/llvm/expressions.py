@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import Any
 
 from autotune.targets.llvm.addresses import Addresses
@@ -41,7 +41,15 @@ class Expressions:
 
     def evaluate(self, root: Expr) -> Value:
         """The expression's value."""
-        tasks: list[Task] = [self._walk(root, {})]
+        return self.evaluate_all((root,))[0]
+
+    def evaluate_all(self, roots: tuple[Expr, ...]) -> tuple[Value, ...]:
+        """The values of several expressions, which share what they have in common."""
+        done: dict[int, Value] = {}
+        return tuple(self._run(self._walk(root, done)) for root in roots)
+
+    def _run(self, task: Task) -> Value:
+        tasks = [task]
         value: Any = None
         while tasks:
             try:
@@ -53,9 +61,8 @@ class Expressions:
         result: Value = value
         return result
 
-    def _walk(self, root: Expr, known: Mapping[int, Value]) -> Task:
-        """Operands before users; ``known`` are values from outside of a select's arm."""
-        done: dict[int, Value] = dict(known)
+    def _walk(self, root: Expr, done: dict[int, Value]) -> Task:
+        """Operands before users; ``done`` holds the values that there are already, and takes those found."""
         for key, node, action, operands in self._planned(root):
             if key not in done:
                 if action is None:
@@ -64,6 +71,14 @@ class Expressions:
                 else:
                     done[key] = action(node, [done[operand] for operand in operands])
         return done[id(root)]
+
+    def _arm(self, root: Expr, done: dict[int, Value]) -> Task:
+        """A value that holds in an arm of a select only: what is found on the way is forgotten."""
+        before = len(done)
+        value = yield self._walk(root, done)
+        while len(done) > before:
+            done.popitem()
+        return value
 
     def _planned(self, root: Expr) -> Plan:
         """What to do for each node, found once for all unrolled copies of the expression."""
@@ -226,16 +241,16 @@ class Expressions:
             self._guarded[id(node)] = (node, own or any(self._guarded[id(child)][1] for child in node.children))
         return self._guarded[id(root)][1]
 
-    def _guarded_select(self, node: Select, known: Mapping[int, Value]) -> Task:
+    def _guarded_select(self, node: Select, known: dict[int, Value]) -> Task:
         """Each arm runs under the condition: on its own branch, or with its loads masked."""
         condition = yield self._walk(node.condition, known)
         if condition[1] == 1 and self.addresses.lanes is None:
             return (yield self._branch(node, condition[0], known))
         masks = self.memory.masks
         masks.append(condition)
-        a = yield self._walk(node.a, known)
+        a = yield self._arm(node.a, known)
         masks[-1] = self.inverted(condition)
-        b = yield self._walk(node.b, known)
+        b = yield self._arm(node.b, known)
         masks.pop()
         return self._choose(node.dtype, condition, a, b)
 
@@ -246,7 +261,7 @@ class Expressions:
         kind, bools = vector_type(dtype, width), vector_type("bool", condition[1])
         return self.emitter.emit(f"select {bools} {test}, {kind} {a}, {kind} {b}"), width
 
-    def _branch(self, node: Select, condition: str, known: Mapping[int, Value]) -> Task:
+    def _branch(self, node: Select, condition: str, known: dict[int, Value]) -> Task:
         """A scalar choice between loads: only the chosen side runs."""
         emitter = self.emitter
         labels = [emitter.fresh_label() for _ in range(3)]
@@ -255,7 +270,7 @@ class Expressions:
         for label, side in zip(labels, (node.a, node.b), strict=False):
             emitter.start_block(label)
             emitter.push_scope()
-            value = (yield self._walk(side, known))[0]
+            value = (yield self._arm(side, known))[0]
             emitter.pop_scope()
             arms.append(f"[{value}, %{emitter.label}]")
             emitter.branch(labels[2])

@@ -6,7 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from autotune.errors import ScheduleError
-from autotune.lowering.ir import Allocate, Block, Buffer, For, If, Intrinsic, Prefetch, Stmt, Store, statements
+from autotune.lowering.ir import (
+    Allocate,
+    Block,
+    Buffer,
+    For,
+    If,
+    Intrinsic,
+    Prefetch,
+    Stmt,
+    Store,
+    Together,
+    statements,
+    stores,
+)
 from autotune.targets.llvm.addresses import Addresses, Lanes
 from autotune.targets.llvm.arithmetic import Value, vector_literal
 from autotune.targets.llvm.emitter import Emitter, Lines, vector_type
@@ -85,8 +98,8 @@ class FunctionEmitter:
         if isinstance(stmt, Block):
             for inner in stmt.statements:
                 self.statement(inner)
-        elif isinstance(stmt, Store):
-            self._store(stmt)
+        elif isinstance(stmt, (Store, Together)):
+            self._store(stores(stmt))
         elif isinstance(stmt, For):
             self._loop(stmt)
         elif isinstance(stmt, If):
@@ -99,15 +112,21 @@ class FunctionEmitter:
             assert isinstance(stmt, Allocate), stmt
             self._allocate(stmt)
 
-    def _store(self, stmt: Store) -> None:
-        value = self.values.evaluate(stmt.value)
-        linear = self.memory.linear_store(stmt.buffer, stmt.indices)
-        places = () if linear else tuple(self.values.evaluate(index) for index in stmt.indices)
-        if stmt.nontemporal and stmt.buffer not in self.module.registers:
-            self.streams = True
-        self.memory.store(stmt.buffer, stmt.indices, places, value, stmt.nontemporal)
-        if stmt.buffer not in self.module.registers:
-            self._forget(stmt.buffer)
+    def _store(self, group: tuple[Store, ...]) -> None:
+        """All values, and where they go, before the first store."""
+        values = self.values.evaluate_all(tuple(store.value for store in group))
+        linear = [self.memory.linear_store(store.buffer, store.indices) for store in group]
+        places = [
+            () if direct else self.values.evaluate_all(store.indices)
+            for store, direct in zip(group, linear, strict=True)
+        ]
+        for store, place, value in zip(group, places, values, strict=True):
+            if store.nontemporal and store.buffer not in self.module.registers:
+                self.streams = True
+            self.memory.store(store.buffer, store.indices, place, value, store.nontemporal)
+        for store in group:
+            if store.buffer not in self.module.registers:
+                self._forget(store.buffer)
 
     def _prefetch(self, stmt: Prefetch) -> None:
         if stmt.buffer in self.module.registers:
@@ -252,8 +271,9 @@ class FunctionEmitter:
     def _drop_loads(self, body: Stmt) -> None:
         """What a finished piece of control flow stored, or loaded in blocks of its own, is not known any more."""
         for inner in statements(body):
-            if isinstance(inner, Store) and inner.buffer not in self.module.registers:
-                self._forget(inner.buffer)
+            for store in stores(inner):
+                if store.buffer not in self.module.registers:
+                    self._forget(store.buffer)
 
     def _if(self, stmt: If) -> None:
         condition = self.values.evaluate(stmt.condition)
@@ -382,7 +402,7 @@ _UNWRITTEN = ("poison", 0)
 
 
 def _stored(body: Stmt) -> list[Buffer]:
-    return list(dict.fromkeys(stmt.buffer for stmt in statements(body) if isinstance(stmt, Store)))
+    return list(dict.fromkeys(store.buffer for stmt in statements(body) for store in stores(stmt)))
 
 
 def _copy(cells: dict[Buffer, Cells]) -> dict[Buffer, Cells]:
