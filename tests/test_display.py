@@ -9,6 +9,7 @@ import pytest
 import autotune as at
 from autotune.display import html
 from autotune.schedules.sketches import sketches
+from autotune.schedules.state import KINDS
 from autotune.targets.facts import X86_AVX512
 from autotune.tensor_expr.operators import get_operator
 
@@ -124,6 +125,37 @@ def test_html_of_a_loop_nest() -> None:
         '<details open><summary><span class="badge is-unroll">unroll</span> for j in 0..4:</summary>'
         '<div class="inside"><div class="line">c[i] = t[j] &lt; 2</div></div></details></div></details>'
     )
+
+
+def test_hints_are_shown_where_they_belong() -> None:
+    c = product()
+    schedule = (
+        at.create_schedule(c)
+        .cache_write("c")
+        .set_scope("c.tile", "stack")
+        .decompose_reduction("c.tile", "i")
+        .partition("c", "j", [2, 8])
+        .parallel("c", "i")
+        .pragma("c", "i", "parallel_chunk", 4)
+    )
+    assert str(schedule).endswith(
+        """
+c.tile = buffer float32[10, 20] in stack
+for i in 0..10:  # initialised before
+    for j in 0..20:
+        for k in 0..6:
+            c.tile[i, j] from a, b
+parallel for i in 0..10:  # parallel_chunk = 4
+    for j in 0..20:  # cut at 2, 8
+        c[i, j] from c.tile"""
+    )
+    assert '</span> for i in 0..10:<span class="hint">  # parallel_chunk = 4</span>' in schedule._repr_html_()
+
+
+def test_every_kind_of_loop_has_a_badge() -> None:
+    for kind in set(KINDS) - {"serial"}:
+        assert f'<span class="badge is-{kind.split(".")[0]}">{kind}</span>' in html.fold(f"{kind} for i in 0..2:")
+        assert kind.split(".")[0] in html.BADGES
 
 
 def test_large_nests_start_folded_below_the_outer_loops() -> None:

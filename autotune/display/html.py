@@ -12,13 +12,14 @@ from html import escape
 
 # How a loop runs, or what a line does: each has a badge of its own colour, with white letters on it.
 BADGES = {
-    "parallel": "#1f6feb", "vectorize": "#1a7f37", "unroll": "#9a6700", "bind": "#8250df", "thread": "#8250df",
-    "block": "#6639ba", "prefetch": "#bf3989", "intrinsic": "#bc4c00", "together": "#57606a", "buffer": "#57606a",
-    "pragma": "#57606a", "atomic": "#cf222e",
+    "parallel": "#1f6feb", "vectorize": "#1a7f37", "unroll": "#9a6700", "blockIdx": "#8250df", "threadIdx": "#6639ba",
+    "vthread": "#bc4c00", "prefetch": "#bf3989", "buffer": "#57606a",
 }  # fmt: skip
+_OTHER = "other"
 _ALWAYS_OPEN, _SHORT = 2, 40  # outer levels, and the lines below which a deeper one starts open
 _ANNOTATED = re.compile(r"^((?:\S+ )+)(for .*)$")
 _LEADING = re.compile(r"^(\w+)\b(.*)$")
+_HINT = re.compile(r"^(.*?)(  # .*)$")
 _BUFFER = re.compile(r"^(\S+ = )(buffer)( .*)$")
 
 _STYLE = (
@@ -27,7 +28,7 @@ _STYLE = (
     ".autotune summary{cursor:pointer}"
     ".autotune .inside{border-left:1px solid #8884;margin-left:.5em;padding-left:1.5em}"
     ".autotune .line{padding-left:1.1em}"
-    ".autotune .count{opacity:.55}"
+    ".autotune .count,.autotune .hint{opacity:.6}"
     ".autotune details:not([open])>summary>.count::before{content:'... '}"
     ".autotune h3{font-size:1.1em;margin:1em 0 .3em}"
     ".autotune table{border-collapse:collapse;font:inherit}"
@@ -35,7 +36,7 @@ _STYLE = (
     ".autotune .badge{color:#fff;border-radius:3px;padding:0 .35em}"
     ".autotune .added{background:#2ea04340}.autotune .removed{background:#f8514940}"
     ".autotune .marked{background:#d2992240}"
-    + "".join(f".autotune .is-{name}{{background:{colour}}}" for name, colour in BADGES.items())
+    + "".join(f".autotune .is-{name}{{background:{colour}}}" for name, colour in {**BADGES, _OTHER: "#57606a"}.items())
 )
 
 
@@ -80,7 +81,9 @@ def _folded(line: _Line, depth: int) -> str:
 
 
 def _coloured(line: str) -> str:
-    """One line, its annotations as badges."""
+    """One line, its annotations as badges and its hints pale."""
+    if found := _HINT.match(line):
+        return f'{_coloured(found[1])}<span class="hint">{escape(found[2])}</span>'
     if found := _ANNOTATED.match(line):
         return f"{' '.join(map(_badge, found[1].split()))} {escape(found[2])}"
     if found := _BUFFER.match(line):
@@ -92,7 +95,7 @@ def _coloured(line: str) -> str:
 
 def _badge(word: str) -> str:
     name = re.split(r"\W", word)[0]
-    return f'<span class="badge is-{name if name in BADGES else "pragma"}">{escape(word)}</span>'
+    return f'<span class="badge is-{name if name in BADGES else _OTHER}">{escape(word)}</span>'
 
 
 def code(text: str, marked: Iterable[int] = ()) -> str:

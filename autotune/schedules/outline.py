@@ -58,16 +58,27 @@ def nest(state: State) -> str:
 def _stage(bounds: Bounds, stage: Stage, depth: int, lines: list[str]) -> None:
     state, extents = bounds.state, bounds.stages[stage.name].extents
     if stage.name != state.output:
-        lines.append(f"{'    ' * depth}{stage.name} = buffer {stage.tensor.dtype}{_buffer_shape(bounds, stage)}")
+        scope = "" if stage.details.scope == "auto" else f" in {stage.details.scope}"
+        shape = _buffer_shape(bounds, stage)
+        lines.append(f"{'    ' * depth}{stage.name} = buffer {stage.tensor.dtype}{shape}{scope}")
     for loop in stage.loops:
         kind = "" if stage.kind(loop) == "serial" else f"{stage.kind(loop)} "
-        lines.append(f"{'    ' * depth}{kind}for {loop} in 0..{int(extents[loop])}:")
+        lines.append(f"{'    ' * depth}{kind}for {loop} in 0..{int(extents[loop])}:{_hints(stage, loop)}")
         depth += 1
         for inner in state.attached(stage.name, loop):
             _stage(bounds, inner, depth, lines)
     read = ", ".join(tensor.name for tensor in stage.tensor.inputs) or "its indices"
     axes = ", ".join(axis.name for axis in stage.tensor.axes)
     lines.append(f"{'    ' * depth}{stage.name}[{axes}] from {read}")
+
+
+def _hints(stage: Stage, loop: str) -> str:
+    """What else has been asked of a loop."""
+    hints = [f"{key} = {value}" for at, key, value in stage.details.pragmas if at == loop]
+    hints += [f"cut at {', '.join(map(str, cuts))}" for at, cuts in stage.details.partitions if at == loop]
+    hints += ["initialised before"] if stage.init_at == loop else []
+    hints += ["one block"] if stage.block == loop else []
+    return f"  # {'; '.join(hints)}" if hints else ""
 
 
 def _buffer_shape(bounds: Bounds, stage: Stage) -> list[int]:
