@@ -16,20 +16,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from autotune.lowering.context import Context
-from autotune.lowering.ir import Allocate, For, Function, If, Param, Stmt, block
+from autotune.lowering.context import Context, Kept
+from autotune.lowering.ir import Allocate, Buffer, For, Function, If, Param, Stmt, block
+from autotune.lowering.keeping import Keeping
 from autotune.lowering.leaves import Leaves
 from autotune.lowering.loop_tree import LoopTree
+from autotune.lowering.prefetches import Prefetching
 from autotune.lowering.regions import Regions
-from autotune.lowering.storage import buffers_of
+from autotune.lowering.storage import buffers_of, with_windows
 from autotune.schedules.bounds import Bounds
 from autotune.schedules.details import Details
 from autotune.schedules.layout import Dim, Layout
+from autotune.schedules.specializing import specialized
 from autotune.schedules.state import Stage, State
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import ZERO, Affine, affine, number
-from autotune.tensor_expr.expr import Binary, Compare, Const, Expr, Var
+from autotune.tensor_expr.expr import Binary, Compare, Const, Expr, Load, Var, const
 from autotune.tensor_expr.ranges import Ranges
 
 Continue = Callable[[Context], Stmt]
@@ -38,7 +41,7 @@ Body = Callable[[Ranges, Affine], Stmt]
 
 def build_loops(state: State, target: Target, name: str = "kernel") -> Function:
     """The function that a schedule describes; parameters in the order of the operator's inputs, then the outputs."""
-    return _Builder(state, target).function(name)
+    return _Builder(state, target, {}).function(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,16 @@ class _Limit:
 
 
 class _Builder:
-    def __init__(self, state: State, target: Target) -> None:
-        self.state = state
+    def __init__(self, state: State, target: Target, counter: dict[str, int]) -> None:
         self.target = target
+        self.state = state = with_windows(state)
         bounds = Bounds(state)
         self.trees = {name: LoopTree(stage) for name, stage in bounds.stages.items()}
         self.regions = Regions(bounds, self.trees)
         self.leaves = Leaves(state)
-        self.counter: dict[str, int] = {}
+        self.keeping = Keeping(self.regions, self._computed)
+        self.counter = counter  # how often each name of a loop has been taken
+        self.prefetching = Prefetching(self.regions, self.leaves, self._loop)
         widest = max(dtypes.itemsize(dtype) for stage in state.stages.values() for dtype in stage.tensor.dtypes)
         self.lanes = target.lanes(widest)
 
@@ -88,18 +93,32 @@ class _Builder:
         if not stages:
             return rest(context)
         stage, later = stages[0], stages[1:]
-        tree = self.trees[stage.name]
+        if stage.name in context.kept:
+            computed, inner = self.keeping.within(stage, context)
+            return block(computed, self._produce(later, inner, rest))
         bases, limits = self.regions.of(stage, context)
+        inner = context.enter(stage.name, limits, bases)
         if stage.name == self.state.output:
-            nest = self._nest(tree, 0, context.enter(stage.name, limits, bases), "all")
-            return block(nest, self._produce(later, context, rest))
-        extents = [int(tree.bounds.axes[axis.name]) for axis in stage.tensor.axes]
-        buffers = buffers_of(stage, extents)
-        inner = context.enter(stage.name, limits, bases).with_buffers(stage.name, buffers)
-        made = block(self._nest(tree, 0, inner, "all"), self._produce(later, inner, rest))
-        for buffer in reversed(buffers):
-            made = Allocate(buffer, made)
-        return made
+            return block(self._computed(stage, inner), self._produce(later, context, rest))
+        inner = inner.with_buffers(stage.name, self._buffers(stage))
+        made = block(self._computed(stage, inner), self._produce(later, inner, rest))
+        return _allocated(inner.buffers[stage.name], made)
+
+    def _buffers(self, stage: Stage) -> tuple[Buffer, ...]:
+        axes = self.trees[stage.name].bounds.axes
+        return buffers_of(stage, [int(axes[axis.name]) for axis in stage.tensor.axes])
+
+    def _computed(self, stage: Stage, context: Context) -> Stmt:
+        """All loops of a stage whose region the context holds; a copy for each value that it is specialised for."""
+        stmt = self._nest(self.trees[stage.name], 0, context, "all")
+        for tensor, value in reversed(stage.details.specialized):
+            state = specialized(self.state, stage.name, tensor, value)
+            (given,) = context.buffers[tensor]
+            only = Load(given.dtype, given, (Const(dtypes.INDEX, 0),) * len(given.shape))
+            test = Compare("bool", "eq", only, const(value, given.dtype))
+            knowing = _Builder(state, self.target, self.counter)
+            stmt = If(test, knowing._computed(state.stages[stage.name], context), stmt)
+        return stmt
 
     # -- loops -------------------------------------------------------------------------------------------------
 
@@ -115,28 +134,65 @@ class _Builder:
         if phase == "init" and loop in reducing:
             return self._nest(tree, position + 1, context, phase)
 
+        attached = self.state.attached(stage.name, loop) if phase != "init" else []
+
         def inside(inner: Context) -> Stmt:
-            attached = self.state.attached(stage.name, loop) if phase != "init" else []
-            following = lambda c: self._nest(tree, position + 1, c, phase)  # noqa: E731
+            following = lambda c: self._following(tree, position, c, phase)  # noqa: E731
             return self._completed(tree, position, inner, lambda c: self._produce(attached, c, following))
 
+        kept = [other for other in attached if other.details.is_kept]
+        if kept:
+            return self._keep(kept, tree, position, context, inside)
         return self._open(tree, position, context, inside)
+
+    def _following(self, tree: LoopTree, position: int, context: Context, phase: str) -> Stmt:
+        """What an iteration of a loop does once the stages that are computed in it are there."""
+        stage, loop = tree.stage, tree.stage.loops[position]
+        inner = self._nest(tree, position + 1, context, phase)
+        if phase == "init" or not stage.details.prefetches:
+            return inner
+        ahead = [
+            self.prefetching.ahead(self.state.stages[tensor], (stage.name, loop), int(distance), context)
+            for tensor, at, distance in stage.details.prefetches
+            if at == loop
+        ]
+        return block(*ahead, inner)
+
+    def _keep(self, stages: list[Stage], tree: LoopTree, position: int, context: Context, inside: Continue) -> Stmt:
+        """A loop around which the buffers of some stages computed in it are alive."""
+        count = self._count(tree, position, context)
+        before: list[Stmt] = []
+        for stage in stages:
+            context = context.with_buffers(stage.name, self._buffers(stage)).keeping(stage.name, Kept(count))
+            before.append(self.keeping.before(stage, context))
+        stmt = block(*before, self._open(tree, position, context, inside))
+        for stage in reversed(stages):
+            stmt = _allocated(context.buffers[stage.name], stmt)
+        return stmt
+
+    def _limits(self, tree: LoopTree, position: int, context: Context) -> list[_Limit]:
+        """What may end a loop before its extent."""
+        loop, ranges = tree.stage.loops[position], context.ranges
+        levels = [(level.name, level.stride) for level in tree.levels(loop)] or [(loop, 1)]
+        limits = [
+            _Limit(self._left(tree, level, context), stride, tree.fixed_span(position + 1, level))
+            for level, stride in levels
+        ]
+        full = tree.extents[loop] - 1
+        return [limit for limit in limits if not ranges.at_least(limit.left, full * limit.stride + max(limit.span, 1))]
+
+    def _count(self, tree: LoopTree, position: int, context: Context) -> Affine:
+        """How often a loop runs."""
+        count = number(tree.extents[tree.stage.loops[position]])
+        for limit in self._limits(tree, position, context):
+            count = context.ranges.minimum(count, context.ranges.ceildiv(limit.left, limit.stride))
+        return count
 
     def _open(self, tree: LoopTree, position: int, context: Context, inside: Continue) -> Stmt:
         """One loop around ``inside``, or two where its last iteration is partial and what it holds needs constants."""
         loop, ranges = tree.stage.loops[position], context.ranges
         kind, extent, name = tree.stage.kind(loop), tree.extents[loop], tree.stage.name
-        levels = [level.name for level in tree.levels(loop)] or [loop]
-        strides = [level.stride for level in tree.levels(loop)] or [1]
-        limits = [
-            _Limit(self._left(tree, level, context), stride, tree.fixed_span(position + 1, level))
-            for level, stride in zip(levels, strides, strict=True)
-        ]
-        short = [
-            limit
-            for limit in limits
-            if not ranges.at_least(limit.left, (extent - 1) * limit.stride + max(limit.span, 1))
-        ]
+        short = self._limits(tree, position, context)
 
         def body(inner: Ranges, value: Affine) -> Stmt:
             return inside(context.with_ranges(inner).pin(name, loop, value))
@@ -285,6 +341,13 @@ class _Builder:
             main,
             If(Compare("bool", "gt", rest.to_expr(), Const(dtypes.INDEX, 0)), vector(whole.scale(lanes), rest, some)),
         )
+
+
+def _allocated(buffers: tuple[Buffer, ...], stmt: Stmt) -> Stmt:
+    """The statement with the buffers alive around it."""
+    for buffer in reversed(buffers):
+        stmt = Allocate(buffer, stmt)
+    return stmt
 
 
 def _init_position(stage: Stage) -> int:

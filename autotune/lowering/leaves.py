@@ -55,7 +55,7 @@ class Leaves:
         pins, bases = context.pins[stage.name], context.bases[stage.name]
         local = [tree.value(axis.name, pins, ranges) for axis in tensor.axes]
         buffers = context.buffers[stage.name]
-        indices = self._located(stage, local, ranges)
+        indices = self.placed(stage, local, context)
         if initial:
             return _stores(buffers, indices, [body.identity for body in tensor.bodies if isinstance(body, Reduce)])
         values = {axis: base + value for axis, value, base in zip(tensor.axes, local, bases, strict=True)}
@@ -91,7 +91,7 @@ class Leaves:
                 source = self.state.stages[node.tensor.name]
                 local = [form(i) - base for i, base in zip(node.indices, context.bases[source.name], strict=True)]
                 buffer = context.buffers[source.name][node.component]
-                done[id(node)] = Load(node.dtype, buffer, self._located(source, local, ranges))
+                done[id(node)] = Load(node.dtype, buffer, self.placed(source, local, context))
             elif isinstance(node, Compare) and id(node.a) in body.forms and id(node.b) in body.forms:
                 a, b = form(node.a), form(node.b)
                 certain = ranges.decide(node.op, a, b)
@@ -111,6 +111,17 @@ class Leaves:
             elif all(id(child) in forms for child in node.children):
                 forms[id(node)] = context.ranges.applied(node, [forms[id(child)] for child in node.children], values)
         return forms[id(expr)]
+
+    def placed(self, stage: Stage, local: list[Affine], context: Context) -> tuple[Expr, ...]:
+        """Indices into the stage's buffer of an element at indices from where computing begins."""
+        kept = context.kept.get(stage.name) if context.kept else None
+        if kept is None:
+            return self._located(stage, local, context.ranges)
+        if kept.origins is not None:
+            shifts = zip(local, context.bases[stage.name], kept.origins, strict=True)
+            local = [index + base - origin for index, base, origin in shifts]
+        indices = self._located(stage, local, context.ranges)
+        return indices if kept.slot is None else (kept.slot.to_expr(), *indices)
 
     def _located(self, stage: Stage, local: list[Affine], ranges: Ranges) -> tuple[Expr, ...]:
         """Physical indices, in the stage's layout, of an element at indices from the region's base."""
