@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from autotune.tensor_expr.operators.registry import Param, register
-from autotune.tensor_expr.operators.shared.convolution import DTYPE, WINDOW_PARAMS
-from autotune.tensor_expr.operators.shared.transposed import OUTPUT_PADDING, read_transposed
+from autotune.tensor_expr.operators.shared.convolution import DTYPE
+from autotune.tensor_expr.operators.shared.transposed import TRANSPOSED_PARAMS, read_transposed
 from autotune.tensor_expr.workload import Workload
 
 
@@ -18,8 +18,7 @@ from autotune.tensor_expr.workload import Workload
         Param("in_channels", 64, "input channels"),
         Param("out_channels", 32, "output channels"),
         Param("length", 256, "samples"),
-        *WINDOW_PARAMS,
-        OUTPUT_PADDING,
+        *TRANSPOSED_PARAMS,
         Param("groups", 1, "channel groups"),
         DTYPE,
     ),

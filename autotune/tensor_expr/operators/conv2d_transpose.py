@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from autotune.tensor_expr.operators.registry import Param, register
-from autotune.tensor_expr.operators.shared.convolution import DTYPE, WINDOW_PARAMS
-from autotune.tensor_expr.operators.shared.transposed import OUTPUT_PADDING, read_transposed
+from autotune.tensor_expr.operators.shared.convolution import DTYPE
+from autotune.tensor_expr.operators.shared.transposed import TRANSPOSED_PARAMS, read_transposed
 from autotune.tensor_expr.workload import Workload
 
 
@@ -19,8 +19,7 @@ from autotune.tensor_expr.workload import Workload
         Param("out_channels", 32, "output channels"),
         Param("height", 14, "input rows"),
         Param("width", 14, "input columns"),
-        *WINDOW_PARAMS,
-        OUTPUT_PADDING,
+        *TRANSPOSED_PARAMS,
         Param("groups", 1, "channel groups"),
         DTYPE,
     ),

@@ -142,3 +142,10 @@ def read_convolution(
     if ci % g or co % g:
         raise UsageError(f"groups is {g}, which must divide in_channels ({ci}) and out_channels ({co})")
     return Convolution(n, ci, co, g, slide(extents, kernel, stride, padding, dilation), dtype)
+
+
+def convolution_of(workload: Workload) -> Convolution:
+    """The sizes of a two-dimensional convolution's workload."""
+    params: dict[str, Any] = dict(workload.params)
+    extents = {name: params.pop(name) for name in ("height", "width")}
+    return read_convolution(workload.operator, extents, **params)

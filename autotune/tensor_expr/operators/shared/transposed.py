@@ -15,11 +15,17 @@ from autotune.tensor_expr.operators.registry import Param, Value, size, sizes, t
 from autotune.tensor_expr.operators.shared.axes import named, spatial
 from autotune.tensor_expr.operators.shared.convolution import Convolution
 from autotune.tensor_expr.operators.shared.element_types import NUMBERS, check_dtype, widened
-from autotune.tensor_expr.operators.shared.windows import Window, read_padding, window_params
+from autotune.tensor_expr.operators.shared.windows import PADDING_HELP, Window, read_padding, window_params
 from autotune.tensor_expr.tensor import Tensor, compute, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
 
-OUTPUT_PADDING = Param("output_padding", "0", "more outputs at the end: N, or one for each dimension")
+TRANSPOSED_PARAMS = (
+    Param("kernel", "3", "window: N, or one for each dimension"),
+    Param("stride", "2", "outputs between neighbouring inputs: N, or one for each dimension"),
+    Param("padding", "1", f"outputs cut off: {PADDING_HELP}"),
+    Param("dilation", "1", "N, or one for each dimension"),
+    Param("output_padding", "1", "more outputs at the end: N, or one for each dimension"),
+)
 
 
 @dataclass(frozen=True, slots=True)

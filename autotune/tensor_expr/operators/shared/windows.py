@@ -91,10 +91,12 @@ def slide(
         )
     ]
     found = _padded(found, padding)
+    if ceil_mode:
+        found = [window.with_ceil_mode() for window in found]
     if any(window.span > window.padded for window in found):
         spans, padded = ("x".join(str(getattr(w, part)) for w in found) for part in ("span", "padded"))
         raise UsageError(f"the kernel spans {spans} with its dilation, more than the padded input's {padded}")
-    return tuple(window.with_ceil_mode() if ceil_mode else window for window in found)
+    return tuple(found)
 
 
 def _padded(found: list[Window], padding: Any) -> list[Window]:

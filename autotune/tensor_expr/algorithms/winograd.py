@@ -1,0 +1,151 @@
+"""Winograd's convolution: tiles of outputs by products of transformed tiles and transformed filters.
+
+Lavin and Gray 2016, arXiv:1509.09308, section 4. Where a direct convolution multiplies 9 times for an output of a 3x3
+filter, F(2x2, 3x3) multiplies 4 times and F(4x4, 3x3) 2.25 times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from math import prod
+
+from autotune.tensor_expr import dtypes
+from autotune.tensor_expr.algorithms.cook_toom import Matrix, Transforms, cook_toom, norm, terms
+from autotune.tensor_expr.algorithms.registry import Alternative, accumulated, algorithm
+from autotune.tensor_expr.expr import Expr, select
+from autotune.tensor_expr.operators.shared.convolution import Convolution, convolution_of
+from autotune.tensor_expr.tensor import Tensor, compute, reduce_axis, sum
+from autotune.tensor_expr.workload import Workload
+
+TAPS = 3
+
+
+def winograd(size: int, error_factor: float, workload: Workload) -> Alternative | None:
+    """F(size x size, 3x3) in six steps over tiles of size + 2 by size + 2 elements, at positions (u, v) of a tile::
+
+        data[u, v, c, p]     B^T d B of every tile p = (b, tile row, tile column), along columns and then along rows
+        weights[u, v, o, c]  G g G^T, which reads constants alone
+        product[u, v, o, p]  = sum(c) data[u, v, c, p] * weights[u, v, o, c]
+        conv[b, o, i, j]     A^T product A, along columns and then along rows
+
+    Floating point only, for a 3x3 window with stride, dilation and groups of 1; None for others.
+    """
+    found = convolution_of(workload)
+    plain = all((w.kernel, w.stride, w.dilation) == (TAPS, 1, 1) for w in found.windows)
+    if not plain or found.groups != 1 or not dtypes.is_float(found.dtype):
+        return None
+    x, w = workload.placeholders
+    transforms = cook_toom(size, TAPS)
+    data, weights = _data(found, x, size, transforms.data), _weights(w, transforms.filter)
+    edge, c = size + TAPS - 1, reduce_axis(found.in_channels, "rc")
+    product = compute(
+        (edge, edge, found.out_channels, data.shape[-1]),
+        lambda u, v, o, p: sum(data[u, v, c, p] * weights[u, v, o, c], axis=c),
+        name="product",
+    )
+    saved = 9 * size**2 / edge**2
+    note = f"tiles of {size}x{size} outputs: {saved:.2f} times fewer multiplications than the direct definition"
+    bound = error_bound(transforms, found.in_channels, found.dtype)
+    return Alternative(_output(found, product, size, transforms.output), bound, error_factor, note)
+
+
+def _tiles(found: Convolution, size: int) -> tuple[int, int]:
+    """Rows and columns of tiles."""
+    height, width = found.outputs
+    return -(-height // size), -(-width // size)
+
+
+def _data(found: Convolution, x: Tensor, size: int, matrix: Matrix) -> Tensor:
+    rows, columns = _tiles(found, size)
+    overhangs = (tiles * size + TAPS - 1 - w.padded for tiles, w in zip((rows, columns), found.windows, strict=True))
+    covering = tuple(replace(w, overhang=more) for w, more in zip(found.windows, overhangs, strict=True))
+    source, edge = replace(found, windows=covering).padded(x), len(matrix)
+    along_columns = compute(
+        (edge, found.batch, found.in_channels, rows, source.shape[-1]),
+        lambda u, b, c, i, z: transformed(matrix, u, lambda k: source[b, c, i * size + k, z]),
+        name="data_columns",
+    )
+    return compute(
+        (edge, edge, found.in_channels, found.batch * rows * columns),
+        lambda u, v, c, p: transformed(
+            matrix,
+            v,
+            lambda k: along_columns[u, p // (rows * columns), c, p // columns % rows, p % columns * size + k],
+        ),
+        name="data",
+    )
+
+
+def _weights(w: Tensor, matrix: Matrix) -> Tensor:
+    edge, (outputs, inputs, *_) = len(matrix), w.shape
+    along_columns = compute(
+        (edge, outputs, inputs, TAPS),
+        lambda u, o, c, q: transformed(matrix, u, lambda k: w[o, c, k, q]),
+        name="weight_columns",
+    )
+    return compute(
+        (edge, edge, outputs, inputs),
+        lambda u, v, o, c: transformed(matrix, v, lambda k: along_columns[u, o, c, k]),
+        name="weights",
+    )
+
+
+def _output(found: Convolution, product: Tensor, size: int, matrix: Matrix) -> Tensor:
+    (rows, columns), edge = _tiles(found, size), product.shape[0]
+    along_columns = compute(
+        (size, edge, *product.shape[2:]),
+        lambda a, v, o, p: transformed(matrix, a, lambda u: product[u, v, o, p]),
+        name="output_columns",
+    )
+    return compute(
+        (found.batch, found.out_channels, *found.outputs),
+        lambda b, o, i, j: transformed(
+            matrix,
+            j % size,
+            lambda v: along_columns[i % size, v, o, (b * rows + i // size) * columns + j // size],
+        ),
+        name="conv",
+    )
+
+
+def transformed(matrix: Matrix, row: Expr, value: Callable[[int], Expr]) -> Expr:
+    """Row ``row`` of the matrix times the vector ``value(0), value(1), ...``, without its zeros."""
+    *first, last = [_combined(coefficients, value) for coefficients in matrix]
+    result = last
+    for number in reversed(range(len(first))):
+        result = select(row == number, first[number], result)
+    return result
+
+
+def _combined(coefficients: tuple[Fraction, ...], value: Callable[[int], Expr]) -> Expr:
+    result: Expr | None = None
+    for position, coefficient in enumerate(coefficients):
+        if coefficient == 0:
+            continue
+        size = abs(coefficient)
+        term = value(position) if size == 1 else value(position) * float(size)
+        if result is None:
+            result = term if coefficient > 0 else -term
+        else:
+            result = result + term if coefficient > 0 else result - term
+    assert result is not None, "no row of a transform is zero"
+    return result
+
+
+def error_bound(transforms: Transforms, channels: int, dtype: str) -> float:
+    """The worst case over ``max |x| * max sum |w|``.
+
+    Each transform, applied along both dimensions, enlarges values by its norm squared at most, and rounds each result
+    once for every term of a row (G's numbers are rounded themselves); the sum over channels rounds once for each.
+    """
+    parts = (transforms.output, transforms.filter, transforms.data)
+    growth = prod(norm(part) ** 2 for part in parts)
+    roundings = channels + 2 * (terms(parts[0]) + terms(parts[1]) + 1 + terms(parts[2]))
+    return growth * accumulated(roundings, dtype)
+
+
+algorithm("conv2d", "winograd_f2x3")(partial(winograd, 2, 4.0))
+algorithm("conv2d", "winograd_f4x3")(partial(winograd, 4, 40.0))
