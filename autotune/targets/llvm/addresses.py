@@ -16,11 +16,15 @@ from autotune.tensor_expr.ranges import Ranges
 
 @dataclass(slots=True)
 class Lanes:
-    """The vectorised variable in force: its vector's width, and the mask of active lanes (None: all)."""
+    """The vectorised variable in force: its vector's width, and the mask of active lanes (None: all).
+
+    ``active`` is how many lanes the mask lets through, all of them in front; None where only the run knows.
+    """
 
     var: Var
     width: int
     mask: str | None = None
+    active: int | None = None
 
 
 @dataclass(slots=True)
@@ -48,7 +52,7 @@ class _Access:
     place: Place | None
     varying: bool
     names: tuple[str, ...] = ()
-    base: tuple[str, int] | None = None
+    base: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,21 +203,20 @@ class Addresses:
                 stack += [(node, True), *((child, False) for child in node.children)]
         return values[id(expr)]
 
-    def pointer(self, buffer: Buffer, indices: tuple[Expr, ...], place: Place) -> str:
-        """The address of the place's first lane."""
+    def located(self, buffer: Buffer, indices: tuple[Expr, ...], place: Place) -> tuple[str, int]:
+        """The address of the place's first lane: a pointer and the bytes from there."""
         access = self._access(buffer, indices)
         names = (self.pointers[buffer], *[self.runtime[var][0] for var in access.runtime])
         if access.base is None or access.names != names or access.varying:
             access.base, access.names = self._base(buffer, place), names
-        base, depth = access.base
-        if not place.offset:
-            return base
-        return self.emitter.pure(
-            depth, f"getelementptr i8, ptr {base}, i64 {place.offset * dtypes.itemsize(buffer.dtype)}"
-        )
+        return access.base, place.offset * dtypes.itemsize(buffer.dtype)
 
-    def _base(self, buffer: Buffer, place: Place) -> tuple[str, int]:
-        """The address without the constant part, outer loops' terms first, and the depth at which it stands."""
+    def pointer(self, base: str, offset: int) -> str:
+        """A pointer some bytes on, made in the block that uses it, where it folds into the instruction's address."""
+        return self.emitter.local(f"getelementptr i8, ptr {base}, i64 {offset}") if offset else base
+
+    def _base(self, buffer: Buffer, place: Place) -> str:
+        """The address without the constant part, outer loops' terms first."""
         size = dtypes.itemsize(buffer.dtype)
         base, depth = self.pointers[buffer], 0
         located = sorted(
@@ -228,7 +231,7 @@ class Addresses:
                 else self.emitter.pure(depth, f"mul nsw i64 {value}, {coefficient * size}")
             )
             base = self.emitter.pure(depth, f"getelementptr i8, ptr {base}, i64 {scaled}")
-        return base, depth
+        return base
 
     def depth(self, expr: Expr) -> int:
         """The outermost scope in which the expression can be computed."""

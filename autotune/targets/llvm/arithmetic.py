@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import cache
 
 from autotune.targets.llvm.emitter import TYPES, Emitter, mangled, vector_type
 from autotune.targets.llvm.lanes import FloatLanes
@@ -38,9 +39,18 @@ def vector_literal(values: list[int], scalar: str) -> str:
 
 def intrinsic(emitter: Emitter, name: str, dtype: str, width: int, *operands: str) -> str:
     """A call of an overloaded LLVM intrinsic whose operands and result have one type."""
+    full, signature, kind = _signature(name, dtype, width, len(operands))
+    if full not in emitter.declarations:
+        emitter.declare(signature, full)
+    passed = f", {kind} ".join(operands)
+    return emitter.emit(f"call {kind} @{full}({kind} {passed})")
+
+
+@cache
+def _signature(name: str, dtype: str, width: int, operands: int) -> tuple[str, str, str]:
+    """An intrinsic's full name, its declaration without the keyword, and the type of its operands."""
     kind, full = vector_type(dtype, width), f"llvm.{name}.{mangled(dtype, width)}"
-    emitter.declare(f"{kind} @{full}({', '.join([kind] * len(operands))})", full)
-    return emitter.emit(f"call {kind} @{full}({', '.join(f'{kind} {operand}' for operand in operands)})")
+    return full, f"{kind} @{full}({', '.join([kind] * operands)})", kind
 
 
 def binary_operation(emitter: Emitter, op: str, a: str, b: str, dtype: str, width: int) -> str:

@@ -38,6 +38,7 @@ class Emitter:
         self.entry: Lines = []
         self.lines: Lines = []
         self.label = "entry"
+        self._block: dict[str, str] = {}
         self.scopes: list[Scope] = [Scope(0)]
         self.lines.append(self.scopes[0].prologue)
 
@@ -64,6 +65,13 @@ class Emitter:
             scope.prologue.append(f"{name} = {text}")
         return name
 
+    def local(self, text: str) -> str:
+        """One pure instruction at the end of the body, once for equal text in the present block; its result."""
+        name = self._block.get(text)
+        if name is None:
+            name = self._block[text] = self.emit(text)
+        return name
+
     def fresh_label(self) -> str:
         self.counter += 1
         return f"b{self.counter}"
@@ -71,6 +79,7 @@ class Emitter:
     def start_block(self, label: str) -> None:
         self.lines.append(f"{label}:")
         self.label = label
+        self._block = {}
 
     def branch(self, label: str) -> None:
         self.lines.append(f"br label %{label}")

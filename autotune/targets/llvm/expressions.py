@@ -26,6 +26,7 @@ _INT32 = 2**31 - 1
 # A task yields the tasks whose values it needs and returns its own: nested selects need no recursion.
 Task = Generator[Any, Value, Value]
 Action = Callable[[Any, list[Value]], Value]
+# Nodes in the order of evaluation: identity, node, what to do (None: a guarded select), the operands' identities.
 Plan = list[tuple[int, Expr, "Action | None", tuple[int, ...]]]
 
 
@@ -37,7 +38,7 @@ class Expressions:
         self.addresses = addresses
         self.memory = memory
         self._guarded: dict[int, tuple[Expr, bool]] = {}
-        self._plans: dict[tuple[int, int], tuple[Expr, Plan]] = {}
+        self._plans: dict[tuple[int, int], tuple[Expr, Plan, bool]] = {}
 
     def evaluate(self, root: Expr) -> Value:
         """The expression's value."""
@@ -46,10 +47,17 @@ class Expressions:
     def evaluate_all(self, roots: tuple[Expr, ...]) -> tuple[Value, ...]:
         """The values of several expressions, which share what they have in common."""
         done: dict[int, Value] = {}
-        return tuple(self._run(self._walk(root, done)) for root in roots)
+        return tuple(self._run(root, done) for root in roots)
 
-    def _run(self, task: Task) -> Value:
-        tasks = [task]
+    def _run(self, root: Expr, done: dict[int, Value]) -> Value:
+        plan, plain = self._planned(root)
+        if plain:
+            for key, node, action, operands in plan:
+                if key not in done:
+                    assert action is not None
+                    done[key] = action(node, [done[operand] for operand in operands])
+            return done[id(root)]
+        tasks = [self._walk(root, done)]
         value: Any = None
         while tasks:
             try:
@@ -63,7 +71,7 @@ class Expressions:
 
     def _walk(self, root: Expr, done: dict[int, Value]) -> Task:
         """Operands before users; ``done`` holds the values that there are already, and takes those found."""
-        for key, node, action, operands in self._planned(root):
+        for key, node, action, operands in self._planned(root)[0]:
             if key not in done:
                 if action is None:
                     assert isinstance(node, Select)
@@ -80,14 +88,15 @@ class Expressions:
             done.popitem()
         return value
 
-    def _planned(self, root: Expr) -> Plan:
-        """What to do for each node, found once for all unrolled copies of the expression."""
+    def _planned(self, root: Expr) -> tuple[Plan, bool]:
+        """What to do for each node, and whether no select is guarded; once for all unrolled copies of the root."""
         lanes = self.addresses.lanes
         key = (id(root), id(lanes.var) if lanes is not None else 0)
         held = self._plans.get(key)
         if held is None:
-            held = self._plans[key] = (root, self._plan(root))
-        return held[1]
+            plan = self._plan(root)
+            held = self._plans[key] = (root, plan, all(action is not None for _, _, action, _ in plan))
+        return held[1], held[2]
 
     def _plan(self, root: Expr) -> Plan:
         plan: Plan = []

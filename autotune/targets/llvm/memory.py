@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from autotune.lowering.ir import Buffer
 from autotune.targets.llvm.addresses import Addresses, Place
 from autotune.targets.llvm.arithmetic import Value, literal, vector_literal
+from autotune.targets.llvm.columns import BLOCK_BYTES, load_columns, loads_columns
 from autotune.targets.llvm.emitter import TYPES, Emitter, mangled, vector_type
 from autotune.targets.llvm.registers import Registers
 from autotune.tensor_expr import dtypes
@@ -87,14 +90,33 @@ class Memory:
         width = lanes.width if lanes is not None and place.lane_step else 1
         active = lanes.mask if lanes is not None and width > 1 else None
         conditions = (active, *(self.masks if guarded else ()))
-        pointer = self.addresses.pointer(buffer, node.indices, place)
-        key = ("load", id(buffer), pointer, place.lane_step, width, conditions)
+        address = self.addresses.located(buffer, node.indices, place)
+        key = ("load", id(buffer), address, place.lane_step, width, conditions)
         memo = self.emitter.scope.loads
+        if key not in memo and width > 1 and not guarded:
+            self._load_columns(buffer, place, address, conditions)
         if key not in memo:
+            pointer = self.addresses.pointer(*address)
             memo[key] = self._from_memory(
                 self._linear_load(buffer, place, pointer, width, guarded), buffer.dtype, width
             )
         return memo[key], width
+
+    def _load_columns(
+        self, buffer: Buffer, place: Place, address: tuple[str, int], conditions: tuple[Any, ...]
+    ) -> None:
+        """Where lanes lie a row apart: what all columns around the address hold, for the loads that follow."""
+        lanes = self.addresses.lanes
+        if lanes is None or lanes.active is None or place.lane_step in (0, 1) or not loads_columns(buffer, place):
+            return
+        base, offset = address
+        size = dtypes.itemsize(buffer.dtype)
+        start = offset - offset % BLOCK_BYTES
+        pointer = self.addresses.pointer(base, start)
+        columns = load_columns(self.emitter, buffer.dtype, pointer, place.lane_step, lanes.active, lanes.width)
+        for number, column in enumerate(columns):
+            key = ("load", id(buffer), (base, start + number * size), place.lane_step, lanes.width, conditions)
+            self.emitter.scope.loads[key] = column
 
     def _linear_load(self, buffer: Buffer, place: Place, pointer: str, width: int, guarded: bool) -> str:
         emit, dtype = self.emitter.emit, _STORED.get(buffer.dtype, buffer.dtype)
@@ -220,7 +242,7 @@ class Memory:
             pointer, width = self._computed(buffer, places)
         else:
             pointer, width = (
-                self.addresses.pointer(buffer, indices, place),
+                self.addresses.pointer(*self.addresses.located(buffer, indices, place)),
                 lanes.width if lanes is not None and place.lane_step else 1,
             )
         kind, align = vector_type(dtype, width), dtypes.itemsize(dtype)
@@ -260,7 +282,10 @@ class Memory:
     def prefetch(self, buffer: Buffer, indices: tuple[Expr, ...], places: tuple[Value, ...]) -> None:
         """Ask for the cache line of an element; ``places`` are the indices' values where not linear."""
         place = self.addresses.place(buffer, indices)
-        pointer = self._computed(buffer, places)[0] if place is None else self.addresses.pointer(buffer, indices, place)
+        if place is None:
+            pointer, _ = self._computed(buffer, places)
+        else:
+            pointer = self.addresses.pointer(*self.addresses.located(buffer, indices, place))
         self.emitter.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)", "llvm.prefetch.p0")
         self.emitter.lines.append(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
 

@@ -197,7 +197,7 @@ class FunctionEmitter:
 
     def _vector(self, stmt: For) -> None:
         active = self.addresses.constant(stmt.extent)
-        lanes = Lanes(stmt.var, stmt.lanes)
+        lanes = Lanes(stmt.var, stmt.lanes, active=active)
         if active is not None and not self.module.masked:
             lanes.width = active
         elif active is None:
@@ -294,13 +294,13 @@ class FunctionEmitter:
         """Inside a vectorised loop: the lanes in which the condition holds run the body."""
         lanes = self.addresses.lanes
         assert lanes is not None
-        before = lanes.mask
+        before, active = lanes.mask, lanes.active
         self.memory.masks.append(condition)
-        lanes.mask = condition[0]
+        lanes.mask, lanes.active = condition[0], None
         if before is not None:
             lanes.mask = self.emitter.emit(f"and {vector_type('bool', lanes.width)} {before}, {condition[0]}")
         self.statement(body)
-        lanes.mask = before
+        lanes.mask, lanes.active = before, active
         self.memory.masks.pop()
 
     def _conditional(self, condition: str, then: Arm, otherwise: Arm | None) -> None:
