@@ -207,3 +207,24 @@ def test_building_from_json_gives_the_same_code() -> None:
         "target": target_to_json(X86_AVX512), "threads": 1,
     }  # fmt: skip
     assert build_from_json(request).code == build(schedule, X86_AVX512).code
+
+
+@pytest.mark.parametrize("target", [X86_AVX2, X86_AVX512], ids=lambda target: target.name)
+@pytest.mark.parametrize(("rows", "columns", "dtype"), [(14, 36, "float32"), (5, 12, "int32"), (21, 6, "float64")])
+def test_columns_are_loaded_without_gathers(rows: int, columns: int, dtype: str, target: Target) -> None:
+    """A transposed copy: lanes run down the rows of the source."""
+    x = placeholder((rows, columns), dtype, "x")
+    y = compute((columns, rows), lambda i, j: x[j, i] + 1, name="y")
+    schedule = (
+        create_schedule(y).split("y", "i", [4 if dtype != "float64" else 2]).unroll("y", "i.1").vectorize("y", "j")
+    )
+    assert "gather" not in assembly(schedule, target)
+    if supports(target):
+        assert compare(schedule, target) == ""
+
+
+def test_rows_that_are_no_whole_blocks_are_gathered() -> None:
+    """The block around the last column of an odd row would reach beyond the array's end."""
+    x = placeholder((16, 35), name="x")
+    y = compute((35, 16), lambda i, j: x[j, i] + 1, name="y")
+    assert "gather" in assembly(create_schedule(y).vectorize("y", "j"), X86_AVX512)
