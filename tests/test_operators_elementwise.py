@@ -1,4 +1,4 @@
-"""Element-wise operators and reductions: definitions and kernels against NumPy, every dtype, and what they refuse."""
+"""Element-wise operators: definitions and kernels against NumPy, every dtype, and what they refuse."""
 
 from __future__ import annotations
 
