@@ -11,7 +11,7 @@ from autotune.display import html
 from autotune.schedules.sketches import sketches
 from autotune.schedules.state import KINDS
 from autotune.targets.facts import X86_AVX512
-from autotune.tensor_expr.operators import get_operator
+from autotune.tensor_expr.operators import get_operator, operators
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -115,6 +115,34 @@ def test_every_sketch_can_be_pasted_back_and_shown() -> None:
         text = Checker(loops._repr_html_()).text
         for line in str(loops).splitlines():  # badges split a line into several pieces of text
             assert line.split(" for ")[-1].strip() in "".join(text)
+
+
+@pytest.mark.parametrize("name", operators())
+def test_every_operator_can_be_printed_and_shown(name: str) -> None:
+    output = get_operator(name)().output
+    schedule = at.create_schedule(output)
+    for stage in schedule.state.stages.values():
+        if not stage.tensor.is_placeholder:
+            assert all(f"{part.name}[" in str(schedule) for part in stage.tensor.components)
+    Checker(schedule._repr_html_())
+
+
+def test_a_compute_of_several_components_shows_them_all() -> None:
+    a = at.placeholder((6, 9), name="a")
+    low, high = at.compute((6, 9), lambda i, j: (a[i, j] - 1, at.cast(a[i, j] + 1, "int32")), name="ends")
+    schedule = at.create_schedule(at.compute((6, 9), lambda i, j: high[i, j] + low[i, j], name="y"))
+    assert str(schedule.compute_at("ends", "y", "i")).endswith(
+        """
+for i in 0..6:
+    ends.v0 = buffer float32[1, 9]
+    ends.v1 = buffer int32[1, 9]
+    for i in 0..1:
+        for j in 0..9:
+            ends.v0[i, j], ends.v1[i, j] from a
+    for j in 0..9:
+        y[i, j] from ends"""
+    )
+    assert "<td>ends.v1</td><td>int32[6, 9]</td><td>216</td><td>at the root</td>" in schedule._repr_html_()
 
 
 def test_html_of_a_loop_nest() -> None:

@@ -60,7 +60,8 @@ def _stage(bounds: Bounds, stage: Stage, depth: int, lines: list[str]) -> None:
     if stage.name != state.output:
         scope = "" if stage.details.scope == "auto" else f" in {stage.details.scope}"
         shape = _buffer_shape(bounds, stage)
-        lines.append(f"{'    ' * depth}{stage.name} = buffer {stage.tensor.dtype}{shape}{scope}")
+        for part in stage.tensor.components:
+            lines.append(f"{'    ' * depth}{part.name} = buffer {part.dtype}{shape}{scope}")
     for loop in stage.loops:
         kind = "" if stage.kind(loop) == "serial" else f"{stage.kind(loop)} "
         lines.append(f"{'    ' * depth}{kind}for {loop} in 0..{int(extents[loop])}:{_hints(stage, loop)}")
@@ -69,7 +70,8 @@ def _stage(bounds: Bounds, stage: Stage, depth: int, lines: list[str]) -> None:
             _stage(bounds, inner, depth, lines)
     read = ", ".join(tensor.name for tensor in stage.tensor.inputs) or "its indices"
     axes = ", ".join(axis.name for axis in stage.tensor.axes)
-    lines.append(f"{'    ' * depth}{stage.name}[{axes}] from {read}")
+    made = ", ".join(f"{part.name}[{axes}]" for part in stage.tensor.components)
+    lines.append(f"{'    ' * depth}{made} from {read}")
 
 
 def _hints(stage: Stage, loop: str) -> str:
@@ -91,15 +93,16 @@ def _buffer_shape(bounds: Bounds, stage: Stage) -> list[int]:
 
 
 def buffers(state: State) -> list[tuple[str, str, str, str]]:
-    """Per stage: its name, dtype and shape in memory, bytes, and where it is computed."""
+    """Per array of every stage: its name, dtype and shape in memory, bytes, and where it is computed."""
     bounds, rows = Bounds(state), []
     for stage in state.stages.values():
         shape = _buffer_shape(bounds, stage)
         place = "input" if stage.tensor.is_placeholder else "at the root"
         if stage.attach is not None:
             place = f"at {stage.attach[0]}, loop {stage.attach[1]}"
-        size = f"{prod(shape) * dtypes.itemsize(stage.tensor.dtype):,}"
-        rows.append((stage.name, f"{stage.tensor.dtype}{shape}", size, place))
+        for part in stage.tensor.components:
+            size = f"{prod(shape) * dtypes.itemsize(part.dtype):,}"
+            rows.append((part.name, f"{part.dtype}{shape}", size, place))
     return rows
 
 
