@@ -286,7 +286,6 @@ REFUSED: list[tuple[Tensor, Apply, str]] = [
     (double(), lambda s: s.split("y", "i", [2]).cache_write("y"), r"'y' has been scheduled already; .*its axes are: i.0, i.1, j"),
     (double(), lambda s: s.decompose_reduction("y", "i"), r"'y' is not a reduction; its axes are: i, j"),
     (matmul(), lambda s: s.split("c", "r", [2]).decompose_reduction("c", "r.1"), r"'r.1' is inside the reduction, .*allowed axes are: i, j, r.0"),
-    (double(), lambda s: s.transform_layout("x", [], ["1", "0"]), r"'x': its layout belongs to the caller; give it a cached copy \(cache_read\)"),
     (matmul(), lambda s: s.transform_layout("b", [[2, 4]], ["0", "1"]), r"'b' has dimensions 0 to 1"),
     (matmul(), lambda s: s.transform_layout("b", [[1, 4]], ["0", "1"]), r"'b': the order must name each of 0, 1.outer, 1.inner once"),
     (double(), lambda s: s.split("y"), r"split takes \(stage, axis, factors, names\)"),

@@ -101,17 +101,18 @@ class Bench:
     def _prepared(self, kernels: Sequence[KernelObject]) -> list[Run]:
         """The kernels, ready to run in turns: they share one workspace, as large as the most demanding needs it."""
         workspace = self._workspace.reserve(max(kernel.workspace_bytes for kernel in kernels))
+        stored = zip(*(kernel.parameters[len(self._files) :] for kernel in kernels), strict=True)
+        outputs = [result.reserve(found) for result, found in zip(self._results, stored, strict=True)]
         runs = []
         for kernel in kernels:
             inputs = [self._input(index, item) for index, item in enumerate(kernel.parameters[: len(self._files)])]
-            outputs = [result.address for result in self._results]
             pointers = [*map(address_of, inputs), *outputs, workspace if kernel.workspace_bytes else 0]
             runs.append(Run(kernel, pointers, inputs))
         return runs
 
     def _input(self, index: int, parameter: Parameter) -> np.ndarray:
-        """An input as the kernel reads it: in memory of its own, packed where it is a constant."""
-        layout = parameter.layout if parameter.role == "constant" else None
+        """An input as the kernel reads it: in memory of its own, in its layout."""
+        layout = parameter.layout
         array = self._arrays.pop((index, layout), None)
         if array is None:
             plain = self._files[index]
@@ -124,6 +125,8 @@ class Bench:
     def _checked(self, run: Run) -> tuple[float, dict[str, Any]]:
         """Run once over each poison; returns the seconds of the last run and a report with the verdict."""
         seconds, error = math.inf, math.nan
+        for result, parameter in zip(self._results, run.parameters[len(self._files) :], strict=True):
+            result.begin(parameter)
         for turn in range(max(result.poisons for result in self._results)):
             for result in self._results:
                 result.poison(turn)
@@ -185,6 +188,7 @@ class Run:
     def __init__(self, kernel: KernelObject, pointers: Sequence[int], inputs: Sequence[np.ndarray]) -> None:
         self._loaded = LoadedObject(kernel.code)
         self._inputs = inputs
+        self.parameters = kernel.parameters
         self._runtime = runtime_table(kernel.threads)
         runtime = ctypes.addressof(self._runtime) if self._runtime is not None else 0
         self._block = (ctypes.c_void_p * (len(pointers) + 1))(*pointers, runtime)
@@ -272,14 +276,26 @@ class GuardedBuffer:
 
 
 class CheckedOutput:
-    """One output of the kernels: guarded memory, and the reference that it is compared with."""
+    """One output of the kernels: guarded memory, and the reference that it is compared with.
+
+    Kernels may write it in layouts of their own.
+    """
 
     def __init__(self, parameter: Parameter, reference: np.ndarray, tolerance: float) -> None:
         self._buffer = GuardedBuffer()
-        self._array = self._buffer.array(parameter.shape, np.dtype(parameter.dtype))
         self._check = Check(reference, tolerance)
-        self.address = address_of(self._array)
+        self.begin(parameter)
         self.poisons = len(self._check.poisons)
+
+    def reserve(self, parameters: Iterable[Parameter]) -> int:
+        """The address of memory that is enough for the output in any of these layouts."""
+        size = max(math.prod(parameter.stored_shape) for parameter in parameters)
+        return self._buffer.reserve(size * self._array.itemsize)
+
+    def begin(self, parameter: Parameter) -> None:
+        """Expect the output in this layout, in memory that is guarded just there."""
+        self._parameter = parameter
+        self._array = self._buffer.array(parameter.stored_shape, np.dtype(parameter.dtype))
 
     def poison(self, turn: int) -> None:
         """Fill the output with the poison of a turn."""
@@ -287,7 +303,11 @@ class CheckedOutput:
 
     def compare(self) -> tuple[float, str | None]:
         """The relative error, and a sentence about what is wrong or None."""
-        return self._check.compare(self._array)
+        if self._parameter.layout is None:
+            return self._check.compare(self._array)
+        plain = np.empty(self._parameter.shape, self._array.dtype)
+        self._parameter.layout.unpack(self._array, plain)
+        return self._check.compare(plain)
 
     def damaged(self) -> bool:
         """Whether something wrote beyond the output."""

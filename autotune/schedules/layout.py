@@ -43,21 +43,30 @@ class Layout:
 
     def pack(self, array: np.ndarray) -> np.ndarray:
         """A new C-contiguous array in this layout; what pads an extent is zero."""
-        parts: list[tuple[Dim, int]] = []  # each with its extent, logical dimensions in order
-        padded: list[int] = []
-        for logical, size in enumerate(array.shape):
-            own = sorted((d for d in self.dims if d.logical == logical), key=lambda d: (-d.divisor, d.modulus))
-            extents = [d.extent(array.shape) for d in own]
-            padded.append(int(np.prod(extents, dtype=np.int64)))
-            parts += zip(own, extents, strict=True)
-            assert padded[-1] >= size
+        parts, padded = self._parts(array.shape)
         work = array
-        if tuple(padded) != array.shape:
+        if padded != array.shape:
             work = np.zeros(padded, array.dtype)
             work[tuple(slice(0, size) for size in array.shape)] = array
-        work = work.reshape([extent for _, extent in parts])
-        where = {dim: axis for axis, (dim, _) in enumerate(parts)}
-        return np.ascontiguousarray(work.transpose([where[dim] for dim in self.dims]))
+        work = work.reshape([dim.extent(array.shape) for dim in parts])
+        return np.ascontiguousarray(work.transpose([parts.index(dim) for dim in self.dims]))
+
+    def unpack(self, packed: np.ndarray, plain: np.ndarray) -> None:
+        """Fill ``plain`` with what an array in this layout holds, padding left out."""
+        parts, padded = self._parts(plain.shape)
+        work = packed.transpose([self.dims.index(dim) for dim in parts]).reshape(padded)
+        plain[...] = work[tuple(slice(0, size) for size in plain.shape)]
+
+    def _parts(self, shape: Sequence[int]) -> tuple[list[Dim], tuple[int, ...]]:
+        """The dimensions in the order of a plain array that is cut into them, and that array's shape with padding."""
+        parts: list[Dim] = []
+        padded: list[int] = []
+        for logical, size in enumerate(shape):
+            own = sorted((d for d in self.dims if d.logical == logical), key=lambda d: (-d.divisor, d.modulus))
+            padded.append(int(np.prod([d.extent(shape) for d in own], dtype=np.int64)))
+            parts += own
+            assert padded[-1] >= size
+        return parts, tuple(padded)
 
     def to_json(self) -> list[list[int]]:
         return [[d.logical, d.divisor, d.modulus] for d in self.dims]

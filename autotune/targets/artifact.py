@@ -7,7 +7,7 @@ order of the operator, then the outputs), the pointer to the workspace (``worksp
 ``{void (*parallel)(void (*body)(void *), void *data, unsigned threads, unsigned flags), int64 threads}``; its first
 entry has the signature of libgomp's ``GOMP_parallel``.
 
-Constant parameters are passed in their packed layout (``Layout.pack``), all others as plain C-contiguous arrays.
+Each array is passed in its parameter's layout (``Layout.pack``), or plain and C-contiguous where that has none.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ class Parameter:
     dtype: str
     role: str
     layout: Layout | None = None
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape of the array that the kernel's code takes: in its layout."""
+        return self.shape if self.layout is None else self.layout.shape(self.shape)
 
     def to_json(self) -> dict[str, Any]:
         return {

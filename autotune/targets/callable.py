@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,9 +61,16 @@ class _Slot:
         return array if array.flags.aligned else aligned_copy(array)
 
     def packed(self, value: Any) -> np.ndarray:
-        """``value`` as the kernel reads it: a constant in its packed layout, anything else as it is."""
+        """``value`` as the kernel reads it: in its layout."""
         array, layout = self.array(value), self.parameter.layout
-        return array if layout is None or self.parameter.role != "constant" else layout.pack(array)
+        return array if layout is None else layout.pack(array)
+
+    @property
+    def stored(self) -> _Slot:
+        """What is checked of an array that is in the kernel's layout already."""
+        if self.parameter.layout is None:
+            return self
+        return _Slot(replace(self.parameter, layout=None), self.dtype, self.parameter.stored_shape)
 
     def output(self, value: Any) -> np.ndarray:
         """``value`` as an array that the kernel may fill in place."""
@@ -106,13 +113,24 @@ def _described(value: Any) -> str:
     return f"a {type(value).__module__}.{type(value).__name__}".replace("builtins.", "")
 
 
+def _unpack(slot: _Slot, packed: np.ndarray, plain: np.ndarray) -> None:
+    """Fill a plain array with an output in the kernel's layout."""
+    layout = slot.parameter.layout
+    if layout is None:
+        plain[...] = packed
+    else:
+        layout.unpack(packed, plain)
+
+
 class Kernel:
     """A kernel loaded into this process: ``kernel(x, w)`` returns a fresh output, ``kernel(x, w, out=y)`` fills ``y``.
 
     A kernel of several outputs returns a tuple of arrays, and ``out`` takes one.
 
     Arguments come in the order of ``inputs`` (positionally or by name) and may be any contiguous arrays that speak
-    DLPack or the buffer protocol. Constants are given plain and are packed on every call; ``bind`` packs them once.
+    DLPack or the buffer protocol. All arrays are plain: those that the kernel wants in a layout of its own (constants)
+    are packed on every call, ``bind`` packs them once, and ``run_packed`` takes and returns arrays in the kernel's
+    layouts, so that kernels may hand them on to each other.
 
     One caller at a time: calls share the workspace and the argument block. A thread of its own needs a Kernel of its
     own. Raises LoadError for a bad object, TargetError where a parallel kernel finds no OpenMP runtime, AutotuneError
@@ -124,6 +142,7 @@ class Kernel:
         slots = [_Slot(p, np.dtype(p.dtype), tuple(p.shape)) for p in kernel.parameters]
         self._slots = [slot for slot in slots if slot.parameter.role != "output"]
         self._outputs = slots[len(self._slots) :]  # the last parameters
+        self._stored_outputs = [slot.stored for slot in self._outputs]
         self.inputs = tuple(slot.parameter.name for slot in self._slots)
         self._loaded = LoadedObject(kernel.code)
         self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._loaded.address(kernel.entry))
@@ -142,6 +161,10 @@ class Kernel:
     def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> Any:
         """Run on the given inputs; raises UsageError where one is not what the kernel was built for."""
         return self._unbound(*arrays, out=out, **named)
+
+    def run_packed(self, *arrays: Any, out: Any = None, **named: Any) -> Any:
+        """Run on inputs, and into an output, that are in the kernel's own layouts: see ``pack`` and ``unpack``."""
+        return self._unbound.run_packed(*arrays, out=out, **named)
 
     @property
     def schedule(self) -> Schedule | None:
@@ -166,33 +189,51 @@ class Kernel:
         return html.fragment(*parts, *(self.loops.html_parts() if self.loops is not None else ()))
 
     def pack(self, name: str, array: Any) -> np.ndarray:
-        """A copy of a constant as the kernel reads it: in its packed layout, aligned to a cache line."""
+        """A copy of an input as the kernel reads it: in its layout, aligned to a cache line."""
         if name not in self.inputs:
             raise UsageError(f"the kernel has no input {name!r}; it has: {', '.join(self.inputs)}")
         return aligned_copy(self._slots[self.inputs.index(name)].packed(array))
+
+    def unpack(self, name: str, array: Any) -> np.ndarray:
+        """A plain copy of an output in the kernel's layout, as ``run_packed`` returns it."""
+        outputs = {slot.parameter.name: slot for slot in self._outputs}
+        if name not in outputs:
+            raise UsageError(f"the kernel has no output {name!r}; it has: {', '.join(outputs)}")
+        slot = outputs[name]
+        plain = aligned_empty(slot.shape, slot.dtype)
+        _unpack(slot, slot.stored.array(array), plain)
+        return plain
 
     def bind(self, **inputs: Any) -> BoundKernel:
         """This kernel with some inputs given once and for all: packed and copied now, no longer arguments."""
         return BoundKernel(self, {name: self.pack(name, array) for name, array in inputs.items()})
 
-    def _run(self, held: list[np.ndarray], out: Any) -> Any:
+    def _run(self, held: list[np.ndarray], out: Any, slots: list[_Slot]) -> Any:
+        """Run into ``out`` (None: new arrays), which are what ``slots`` say: plain, or in the kernel's layouts."""
         if out is None:
-            results = [aligned_empty(slot.shape, slot.dtype) for slot in self._outputs]
+            results = [aligned_empty(slot.shape, slot.dtype) for slot in slots]
         else:
-            results = self._given(held, out)
+            results = self._given(held, out, slots)
+        filled = [
+            array if slot.parameter.layout is None else aligned_empty(slot.parameter.stored_shape, slot.dtype)
+            for slot, array in zip(slots, results, strict=True)
+        ]
         arguments = self._arguments
-        for index, array in enumerate((*held, *results)):
+        for index, array in enumerate((*held, *filled)):
             arguments[index] = _pointer_at(id(array) + _HEADER).value
         self._entry(self._block)
+        for slot, packed, plain in zip(slots, filled, results, strict=True):
+            if packed is not plain:
+                _unpack(slot, packed, plain)
         return results[0] if len(results) == 1 else tuple(results)
 
-    def _given(self, held: list[np.ndarray], out: Any) -> list[np.ndarray]:
+    def _given(self, held: list[np.ndarray], out: Any, slots: list[_Slot]) -> list[np.ndarray]:
         """The caller's own arrays for the outputs, none of which may overlap another array of the call."""
-        given = [out] if len(self._outputs) == 1 else out
+        given = [out] if len(slots) == 1 else out
         if not isinstance(given, (tuple, list)) or len(given) != len(self._outputs):
             names = ", ".join(slot.parameter.name for slot in self._outputs)
             raise UsageError(f"out takes a tuple of {len(self._outputs)} arrays ({names}), got {_described(out)}")
-        results = [slot.output(array) for slot, array in zip(self._outputs, given, strict=True)]
+        results = [slot.output(array) for slot, array in zip(slots, given, strict=True)]
         for number, result in enumerate(results):
             others = (*zip(self._slots, held, strict=True), *zip(self._outputs[:number], results, strict=False))
             for slot, array in others:
@@ -212,12 +253,23 @@ class BoundKernel:
 
     def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> Any:
         """Run on the remaining inputs; raises UsageError where one is not what the kernel was built for."""
-        if named or len(arrays) != len(self._free):
+        return self.kernel._run(self._filled(arrays, named, self._free), out, self.kernel._outputs)
+
+    def run_packed(self, *arrays: Any, out: Any = None, **named: Any) -> Any:
+        """Run on remaining inputs, and into an output, that are in the kernel's own layouts."""
+        stored = [(index, slot.stored) for index, slot in self._free]
+        return self.kernel._run(self._filled(arrays, named, stored), out, self.kernel._stored_outputs)
+
+    def _filled(
+        self, arrays: tuple[Any, ...], named: dict[str, Any], slots: list[tuple[int, _Slot]]
+    ) -> list[np.ndarray]:
+        """All inputs as the kernel reads them."""
+        if named or len(arrays) != len(slots):
             arrays = self._ordered(arrays, named)
         held = self._held.copy()
-        for (index, slot), array in zip(self._free, arrays, strict=True):
+        for (index, slot), array in zip(slots, arrays, strict=True):
             held[index] = slot.packed(array)
-        return self.kernel._run(held, out)
+        return held
 
     def _ordered(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         """Positional and named arguments in order; raises UsageError where they are not exactly the inputs."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
 from autotune.schedules.dependences import check_attachments
-from autotune.schedules.primitives.step import Step, primitive
+from autotune.schedules.primitives.step import Factor, Step, primitive
+from autotune.schedules.primitives.transform_layout import laid_out
 from autotune.schedules.state import State, fresh_stage
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import Axis, Expr, Read
@@ -26,11 +27,14 @@ class CacheRead(Step):
                                             for k in 0..8:
                                                 c[i] += a[i, k] * b.c[k]
 
-    ``compute_at`` then places the copy, and ``transform_layout`` packs it.
+    ``compute_at`` then places the copy. ``blocks`` and ``order``, as ``transform_layout`` takes them, lay it out: a
+    packed copy.
     """
 
     tensor: str
     consumer: str
+    blocks: tuple[tuple[int, Factor], ...] = ()
+    order: tuple[str, ...] = ()
 
     def apply(self, state: State) -> State:
         source, reader = state.stage(self.tensor), state.compute_stage(self.consumer)
@@ -50,4 +54,7 @@ class CacheRead(Step):
             return None
 
         state = state.with_stage(replace(reader, tensor=reader.tensor.map_bodies(redirect)))
-        return check_attachments(state.with_stage_before(fresh_stage(copy), reader.name))
+        cached = fresh_stage(copy)
+        if self.blocks or self.order:
+            cached = laid_out(cached, self.blocks, self.order)
+        return check_attachments(state.with_stage_before(cached, reader.name))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from autotune.errors import ScheduleError
 from autotune.schedules.dependences import check_attachments
-from autotune.schedules.primitives.step import Step, primitive
+from autotune.schedules.primitives.step import Factor, Step, primitive
+from autotune.schedules.primitives.transform_layout import laid_out
 from autotune.schedules.rewriting import copied_from, renamed
 from autotune.schedules.state import State, fresh_stage
 
@@ -25,10 +26,13 @@ class CacheWrite(Step):
                                         for i in 0..8:
                                             c[i] = c.tile[i]
 
-    Computed at a loop of the copy whose inner loops are unrolled, the buffer lives in registers.
+    Computed at a loop of the copy whose inner loops are unrolled, the buffer lives in registers. ``blocks`` and
+    ``order``, as ``transform_layout`` takes them, lay the buffer out.
     """
 
     stage: str
+    blocks: tuple[tuple[int, Factor], ...] = ()
+    order: tuple[str, ...] = ()
 
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
@@ -39,4 +43,7 @@ class CacheWrite(Step):
             )
         tile = renamed(stage.tensor, f"{stage.name}.tile")
         state = state.with_stage(replace(fresh_stage(copied_from(stage.tensor, tile)), layout=stage.layout))
-        return check_attachments(state.with_stage_before(fresh_stage(tile), stage.name))
+        cached = fresh_stage(tile)
+        if self.blocks or self.order:
+            cached = laid_out(cached, self.blocks, self.order)
+        return check_attachments(state.with_stage_before(cached, stage.name))

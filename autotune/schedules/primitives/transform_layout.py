@@ -8,7 +8,7 @@ import numpy as np
 
 from autotune.errors import ScheduleError
 from autotune.schedules.primitives.step import Factor, Step, check_factors, primitive
-from autotune.schedules.state import LayoutDim, State
+from autotune.schedules.state import LayoutDim, Stage, State
 
 
 @primitive("transform_layout")
@@ -22,7 +22,10 @@ class TransformLayout(Step):
         transform_layout("w", [[0, 16]], ["0.outer", "1", "2", "3", "0.inner"])
         w[o, i, h, w]  ->  w[o // 16, i, h, w, o % 16]
 
-    Constant placeholders are packed once, ahead of time; other placeholders and the output belong to the caller.
+    A placeholder's or the output's layout is that of the kernel's own arrays: calling a kernel packs plain inputs and
+    unpacks the output each time, ``bind`` packs inputs once, and ``run_packed`` takes and gives arrays in the kernel's
+    layouts as they are. Where a factor does not divide, inputs are padded with zeros, and what pads an output is
+    undefined.
     """
 
     tensor: str
@@ -30,33 +33,31 @@ class TransformLayout(Step):
     order: tuple[str, ...]
 
     def apply(self, state: State) -> State:
-        stage = state.stage(self.tensor)
-        tensor = stage.tensor
-        if (tensor.is_placeholder and not tensor.constant) or stage.name == state.output:
+        return state.with_stage(laid_out(state.stage(self.tensor), self.blocks, self.order))
+
+
+def laid_out(stage: Stage, blocks: tuple[tuple[int, Factor], ...], order: tuple[str, ...]) -> Stage:
+    """The stage with its tensor in another layout; ``ScheduleError`` for blocks or an order that do not fit it."""
+    rank = len(stage.tensor.shape)
+    factors: dict[int, Factor] = {}
+    for dim, factor in blocks:
+        if not 0 <= dim < rank or dim in factors:
             raise ScheduleError(
-                f"stage {stage.name!r}: its layout belongs to the caller; give it a cached copy "
-                f"(cache_{'read' if tensor.is_placeholder else 'write'}) and lay that out"
+                f"stage {stage.name!r} has dimensions 0 to {rank - 1}, each blocked at most once; got {dim}"
             )
-        rank = len(tensor.shape)
-        factors: dict[int, Factor] = {}
-        for dim, factor in self.blocks:
-            if not 0 <= dim < rank or dim in factors:
-                raise ScheduleError(
-                    f"stage {stage.name!r} has dimensions 0 to {rank - 1}, each blocked at most once; got {dim}"
-                )
-            check_factors(stage, str(dim), (factor,))
-            factors[dim] = factor
-        parts: dict[str, LayoutDim] = {}
-        for dim in range(rank):
-            if dim in factors:
-                parts[f"{dim}.outer"] = LayoutDim(dim, factors[dim])  # type: ignore[arg-type]
-                parts[f"{dim}.inner"] = LayoutDim(dim, 1, factors[dim])  # type: ignore[arg-type]
-            else:
-                parts[str(dim)] = LayoutDim(dim)
-        order = tuple(str(name) for name in self.order)
-        if sorted(order) != sorted(parts):
-            raise ScheduleError(
-                f"stage {stage.name!r}: the order must name each of {', '.join(parts)} once, got {', '.join(order)}"
-            )
-        assert all(isinstance(part.divisor, (int, np.integer, np.ndarray)) for part in parts.values())
-        return state.with_stage(replace(stage, layout=tuple(parts[name] for name in order)))
+        check_factors(stage, str(dim), (factor,))
+        factors[dim] = factor
+    parts: dict[str, LayoutDim] = {}
+    for dim in range(rank):
+        if dim in factors:
+            parts[f"{dim}.outer"] = LayoutDim(dim, factors[dim])  # type: ignore[arg-type]
+            parts[f"{dim}.inner"] = LayoutDim(dim, 1, factors[dim])  # type: ignore[arg-type]
+        else:
+            parts[str(dim)] = LayoutDim(dim)
+    names = tuple(str(name) for name in order)
+    if sorted(names) != sorted(parts):
+        raise ScheduleError(
+            f"stage {stage.name!r}: the order must name each of {', '.join(parts)} once, got {', '.join(names)}"
+        )
+    assert all(isinstance(part.divisor, (int, np.integer, np.ndarray)) for part in parts.values())
+    return replace(stage, layout=tuple(parts[name] for name in names))
