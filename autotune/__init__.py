@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from autotune.tensor_expr import compute as compute
     from autotune.tensor_expr import cos as cos
     from autotune.tensor_expr import cosh as cosh
+    from autotune.tensor_expr import cumulative as cumulative
     from autotune.tensor_expr import erf as erf
     from autotune.tensor_expr import exp as exp
     from autotune.tensor_expr import exp2 as exp2
@@ -107,10 +108,10 @@ _MODULES = {
     "autotune.targets.callable": ("Kernel",),
     "autotune.tensor_expr": (
         "Axis", "Component", "Expr", "Tensor", "Workload", "absolute", "acos", "acosh", "all", "all_of", "any",
-        "argmax", "argmin", "asin", "asinh", "atan", "atanh", "call", "cast", "ceil", "compute", "cos", "cosh", "erf",
-        "exp", "exp2", "expm1", "floor", "fmod", "isfinite", "isinf", "isnan", "log", "log1p", "log2", "max", "min",
-        "placeholder", "pow", "prod", "reciprocal", "reduce_axis", "reducer", "round", "rsqrt", "select", "sigmoid",
-        "sign", "sin", "sinh", "sqrt", "sum", "tan", "tanh", "trunc",
+        "argmax", "argmin", "asin", "asinh", "atan", "atanh", "call", "cast", "ceil", "compute", "cos", "cosh",
+        "cumulative", "erf", "exp", "exp2", "expm1", "floor", "fmod", "isfinite", "isinf", "isnan", "log", "log1p",
+        "log2", "max", "min", "placeholder", "pow", "prod", "reciprocal", "reduce_axis", "reducer", "round", "rsqrt",
+        "select", "sigmoid", "sign", "sin", "sinh", "sqrt", "sum", "tan", "tanh", "trunc",
     ),
     "autotune.tensor_expr.operators.conv2d": ("conv2d",),
     "autotune.tensor_expr.operators.matmul": ("matmul",),

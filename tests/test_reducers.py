@@ -42,7 +42,7 @@ from autotune.tensor_expr.serialize import canonical_text, from_json, to_json
 from autotune.tensor_expr.tensor import as_output
 
 RUNNABLE = [target for target in TARGETS.values() if supports(target)]
-K = reduce_axis(7, "k")
+K, L = reduce_axis(7, "k"), reduce_axis(7, "l")
 
 
 def rows(fn: object, dtype: str = "float32", shape: tuple[int, int] = (5, 7)) -> Tensor:
@@ -298,6 +298,8 @@ REFUSED = {
     r"combine of r is 3; it must be a function of two values": lambda: reducer(3, 0, "r"),  # type: ignore[arg-type]
     r"the identity of r is empty": lambda: reducer(lambda a, b: (), (), "r"),
     r"compute 'y' must reduce over the same axes in every component, or in none": lambda: compute((5,), lambda i: (total(X[i, K], axis=K), X[i, 0]), name="y"),
+    r"must reduce over the same axes in every component, or in no": lambda: compute((5,), lambda i: (total(X[i, K], axis=K), maximum(X[i, L], axis=L)), name="y"),
+    r"must return all 2 components of argmax, side by side; what": lambda: compute((5,), lambda i: (argmax(X[i, K], axis=K)[0], argmax(X[i, K], axis=K)[1]), name="y"),
     r"must return all 2 components of argmax, side by side; what is not needed need not be read": lambda: compute((5,), lambda i: argmax(X[i, K], axis=K)[1], name="y"),
     r"compute 'y' has a reduction inside an expression": lambda: compute((5,), lambda i: argmax(X[i, K], axis=K)[1] + 1, name="y"),
     r"compute 'y' gives no value": lambda: compute((5,), lambda i: (), name="y"),

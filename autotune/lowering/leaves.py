@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autotune.lowering.context import Context
-from autotune.lowering.ir import Buffer, Stmt, Store, Together, block, loads
+from autotune.lowering.ir import Buffer, If, Stmt, Store, Together, block, loads
 from autotune.lowering.loop_tree import LoopTree
 from autotune.schedules.state import Stage, State
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.affine import Affine, affine, weighted_sum
+from autotune.tensor_expr.affine import ZERO, Affine, affine, weighted_sum
 from autotune.tensor_expr.expr import (
     Accumulation,
     Axis,
@@ -64,7 +64,25 @@ class Leaves:
         if tensor.reduce_axes:
             held = [Load(buffer.dtype, buffer, indices) for buffer in buffers]
             results = _merged(tensor.bodies, held, results)
+        if tensor.scan_dim is not None:
+            return self._scanned(stage, tensor.scan_dim, local, context, results)
         return _stores(buffers, indices, results, stage.details.streamed)
+
+    def _scanned(self, stage: Stage, dim: int, local: list[Affine], context: Context, values: list[Expr]) -> Stmt:
+        """The stores of one point of a scan, whose region begins at 0: the first point takes the values as they are."""
+        tensor, buffers, ranges = stage.tensor, context.buffers[stage.name], context.ranges
+        place = local[dim]
+        indices = self._located(stage, local, ranges)
+        before = self._located(stage, [*local[:dim], place.shifted(-1), *local[dim + 1 :]], ranges)
+        held = [Load(buffer.dtype, buffer, before) for buffer in buffers]
+        first, following = (
+            _stores(buffers, indices, values),
+            _stores(buffers, indices, _merged(tensor.bodies, held, values)),
+        )
+        certain = ranges.decide("gt", place, ZERO)
+        if certain is not None:
+            return following if certain else first
+        return If(Compare("bool", "gt", place.to_expr(), Const(dtypes.INDEX, 0)), following, first)
 
     def _body(self, stage: Stage) -> _Body:
         held = self._bodies.get(stage.name)

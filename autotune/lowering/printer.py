@@ -26,6 +26,7 @@ from autotune.tensor_expr.expr import (
     Not,
     Read,
     Reduce,
+    Scan,
     Select,
     Var,
     walk,
@@ -75,8 +76,10 @@ def _show(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
         return f"{node.tensor.components[node.component].name}[{', '.join(plain)}]", 9
     if isinstance(node, Load):
         return f"{node.buffer.name}[{', '.join(plain)}]", 9
-    assert isinstance(node, Reduce), node
+    assert isinstance(node, (Reduce, Scan)), node
     which = f".{node.component}" if len(plain) > 1 else ""
+    if isinstance(node, Scan):
+        return f"cumulative {node.reducer.name}{which}({', '.join(plain)}, along {node.axis.name})", 9
     return f"{node.kind}{which}({', '.join(plain)}, over {', '.join(axis.name for axis in node.axes)})", 9
 
 

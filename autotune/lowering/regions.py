@@ -100,7 +100,7 @@ class Regions:
     def _accesses(self, reader: Stage, name: str) -> list[tuple[Expr, int] | None]:
         key = (reader.name, name)
         if key not in self._held:
-            self._held[key] = accesses(reader, name)
+            self._held[key] = accesses(reader, self.bounds.state.stages[name])
         return self._held[key]
 
     def _corners(self, reader: Stage, at: tuple[str, str], context: Context) -> tuple[Values, Values]:

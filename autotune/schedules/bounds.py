@@ -162,7 +162,7 @@ class Bounds:
         covers = self.covers(reader.name, stage, loop)
         by_axis = {axis: covers[axis.name] for axis in (*reader.tensor.axes, *reader.tensor.reduce_axes)}
         extents: list[Number] = []
-        for dim, access in enumerate(accesses(reader, name)):
+        for dim, access in enumerate(accesses(reader, self.state.stages[name])):
             if access is None:
                 extents.append(shape[dim])
             else:
@@ -193,7 +193,10 @@ class Bounds:
             axes = {axis: Span({axis.name: 1}, 0, covers[axis.name] - 1) for axis in axes}
         else:
             axes.update(zip(reader.tensor.axes, self.spans(reader.name, stage, loop), strict=True))
-        return [_indexed(*access, axes) if access is not None else None for access in accesses(reader, name)]
+        return [
+            _indexed(*access, axes) if access is not None else None
+            for access in accesses(reader, self.state.stages[name])
+        ]
 
     def readers(self, name: str, stage: str, loop: str | None) -> list[Stage]:
         """The stages that read tensor ``name`` within one iteration of ``stage``'s ``loop``."""
@@ -225,13 +228,17 @@ def _indexed(index: Expr, spread: int, axes: Mapping[Axis, Span | None]) -> Span
     return Span({name: factor for name, factor in form.items() if factor}, low, high)
 
 
-def accesses(reader: Stage, name: str) -> list[tuple[Expr, int] | None]:
-    """Per dimension of tensor ``name``: the lowest index at which ``reader`` reads it and how far the reads spread.
+def accesses(reader: Stage, source: Stage) -> list[tuple[Expr, int] | None]:
+    """Per dimension of a tensor: the lowest index at which ``reader`` reads it and how far the reads spread.
 
-    None for a dimension of which any part may be read.
+    None for a dimension of which any part may be read, and for one along which the tensor accumulates: what is read of
+    it needs all that comes before.
     """
-    found = [read.indices for read in reads(reader.tensor) if read.tensor.name == name]
-    return [lowest_index(indices) for indices in zip(*found, strict=True)]
+    found = [read.indices for read in reads(reader.tensor) if read.tensor.name == source.name]
+    lowest = [lowest_index(indices) for indices in zip(*found, strict=True)]
+    if source.tensor.scan_dim is not None:
+        lowest[source.tensor.scan_dim] = None
+    return lowest
 
 
 def physical_shape(stage: Stage, logical: list[Number]) -> list[Number]:

@@ -1,11 +1,11 @@
 """Which iterations and which stages depend on each other: the one place that decides whether a step is legal.
 
-Every element of a stage is computed from other stages alone, so that its loops carry a dependence only where several
-iterations update one element:
+Every element of a stage is computed from other stages alone, or from the element before it along a scan's axis, so that
+its loops carry a dependence only there and where several iterations update one element:
 
 * ``REDUCTION``: the loops that reduction axes have a part in. Reducers are associative and commutative, so that the
   iterations may come in any order, but not at once.
-* ``ORDERED``: a loop whose iterations must come in their order. (Scans will be the first; ``carried`` names them.)
+* ``ORDERED``: the loops that the axis of a scan has a part in, whose iterations must come in their order.
 
 All other loops carry none: their iterations may run at once. Loops interchange as the direction vectors of dependences
 say (Allen and Kennedy, Optimizing Compilers for Modern Architectures, 2001, section 5.2): a dependence along one axis
@@ -28,7 +28,9 @@ _DONE = {"vectorize": "vectorized", "parallel": "parallel"}
 
 def carried(stage: Stage) -> Mapping[str, str]:
     """The loops that carry a dependence, each with its kind."""
-    return {loop: REDUCTION for loop in stage.loops if loop in stage.reduce_loops}
+    reducing, scanning = stage.reduce_loops, stage.scan_loops
+    kinds = {loop: REDUCTION if loop in reducing else ORDERED for loop in reducing | scanning}
+    return {loop: kinds[loop] for loop in stage.loops if loop in kinds}
 
 
 def independent_loops(stage: Stage) -> tuple[str, ...]:

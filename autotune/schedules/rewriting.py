@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from autotune.tensor_expr.expr import Axis, Expr, Read, Reduce, Select, const, rewrite_all
+from autotune.tensor_expr.expr import Accumulation, Axis, Expr, Read, Reduce, Scan, Select, const, rewrite_all
 from autotune.tensor_expr.tensor import Tensor
 
 
@@ -18,6 +18,8 @@ def renamed(tensor: Tensor, name: str, sizes: Mapping[str, int] | None = None) -
     def over(node: Expr) -> Expr | None:
         if isinstance(node, Reduce):
             return replace(node, axes=tuple(fresh[axis] for axis in node.axes))
+        if isinstance(node, Scan):
+            return replace(node, axis=fresh[node.axis])
         return fresh.get(node)
 
     axes = tuple(fresh[axis] for axis in tensor.axes)
@@ -31,14 +33,14 @@ def copied_from(tensor: Tensor, source: Tensor) -> Tensor:
 
 
 def guarded(body: Expr, condition: Expr) -> Expr:
-    """The body where the condition holds; elsewhere 0, or what changes nothing in a reduction."""
-    if isinstance(body, Reduce):
+    """The body where the condition holds; elsewhere 0, or what changes nothing in a reduction or scan."""
+    if isinstance(body, Accumulation):
         return body.with_children(_operands(body, body.operands, condition))
     return Select(body.dtype, condition, body, const(0, body.dtype))
 
 
-def _operands(body: Reduce, operands: Sequence[Expr], condition: Expr | None) -> tuple[Expr, ...]:
-    """A reduction's operands where the condition holds, elsewhere what changes nothing."""
+def _operands(body: Accumulation, operands: Sequence[Expr], condition: Expr | None) -> tuple[Expr, ...]:
+    """A reducer's operands where the condition holds, elsewhere what changes nothing."""
     if condition is None:
         return tuple(operands)
     pairs = zip(operands, body.reducer.identity, strict=True)

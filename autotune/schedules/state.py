@@ -101,7 +101,14 @@ class Stage:
     @property
     def reduce_loops(self) -> frozenset[str]:
         """The loops that a reduction axis has a part in."""
-        found = {axis.name for axis in self.tensor.reduce_axes}
+        return self._loops_of({axis.name for axis in self.tensor.reduce_axes})
+
+    @property
+    def scan_loops(self) -> frozenset[str]:
+        """The loops that the axis has a part in along which results accumulate."""
+        return self._loops_of({self.tensor.scan_axis.name} if self.tensor.scan_axis is not None else set())
+
+    def _loops_of(self, found: set[str]) -> frozenset[str]:
         for relation in self.relations:
             if found.intersection(consumed(relation)):
                 found.update(produced(relation))

@@ -37,14 +37,14 @@ from autotune.tensor_expr.functions import (
     tanh,
     trunc,
 )
-from autotune.tensor_expr.reducers import all, any, argmax, argmin, prod, reducer
+from autotune.tensor_expr.reducers import all, any, argmax, argmin, cumulative, prod, reducer
 from autotune.tensor_expr.tensor import Component, Tensor, compute, graph, max, min, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
 
 __all__ = [
     "Axis", "Component", "Expr", "Tensor", "Workload", "absolute", "acos", "acosh", "all", "all_of", "any", "argmax",
-    "argmin", "asin", "asinh", "atan", "atanh", "call", "cast", "ceil", "compute", "cos", "cosh", "erf", "exp", "exp2",
-    "expm1", "floor", "fmod", "graph", "isfinite", "isinf", "isnan", "log", "log1p", "log2", "max", "min",
-    "placeholder", "pow", "prod", "reciprocal", "reduce_axis", "reducer", "round", "rsqrt", "select", "sigmoid",
+    "argmin", "asin", "asinh", "atan", "atanh", "call", "cast", "ceil", "compute", "cos", "cosh", "cumulative", "erf",
+    "exp", "exp2", "expm1", "floor", "fmod", "graph", "isfinite", "isinf", "isnan", "log", "log1p", "log2", "max",
+    "min", "placeholder", "pow", "prod", "reciprocal", "reduce_axis", "reducer", "round", "rsqrt", "select", "sigmoid",
     "sign", "sin", "sinh", "sqrt", "sum", "tan", "tanh", "trunc",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ from autotune.tensor_expr.expr import (
     Not,
     Read,
     Reduce,
+    Scan,
     Select,
     Var,
     walk,
@@ -58,8 +59,8 @@ def _evaluate_compute(tensor: Tensor, arrays: Mapping[Tensor, Arrays]) -> Arrays
     axes = (*tensor.axes, *tensor.reduce_axes)
     results = tuple(np.empty(tensor.shape, _wide(dtype)) for dtype in tensor.dtypes)
     row = int(np.prod([axis.extent for axis in axes[1:]], dtype=np.int64))
-    step = max(1, GRID_ELEMENTS // max(1, row))
     first = axes[0].extent if tensor.axes else 1
+    step = first if tensor.scan_dim == 0 else max(1, GRID_ELEMENTS // max(1, row))
     for start in range(0, first, step):
         stop = min(first, start + step)
         grids: dict[Expr, np.ndarray] = {}
@@ -88,6 +89,12 @@ def _evaluate_exprs(
             if isinstance(node, Reduce):
                 extents = [np.broadcast_to(operand, _grid(grids, operand)) for operand in operands]
                 done[id(node)] = reduced(node.reducer, extents, dims)[node.component]
+            elif isinstance(node, Scan):
+                whole = np.broadcast_shapes(*(operand.shape for operand in operands), grids[node.axis].shape)
+                extents = [np.broadcast_to(operand, whole) for operand in operands]
+                done[id(node)] = accumulated(node.reducer, extents, list(map(id, grids)).index(id(node.axis)))[
+                    node.component
+                ]
             else:
                 done[id(node)] = _evaluate_node(node, operands, grids, arrays)
     return [done[id(root)] for root in roots]
@@ -118,6 +125,17 @@ def reduced(reducer: Reducer, operands: Sequence[np.ndarray], dims: int) -> list
         merged = combined(reducer, [v[..., : count - 1 : 2] for v in values], [v[..., 1::2] for v in values])
         values = [np.concatenate(pair, axis=-1) for pair in zip(merged, odd, strict=True)]
     return [value[..., 0] for value in values]
+
+
+def accumulated(reducer: Reducer, operands: Sequence[np.ndarray], dim: int) -> list[np.ndarray]:
+    """All components of a scan along a dimension, one step after the other."""
+    steps = [np.moveaxis(operand, dim, 0) for operand in operands]
+    results = [step.copy() for step in steps]
+    for place in range(1, len(steps[0])):
+        following = combined(reducer, [result[place - 1] for result in results], [step[place] for step in steps])
+        for result, value in zip(results, following, strict=True):
+            result[place] = value
+    return [np.moveaxis(result, 0, dim) for result in results]
 
 
 def combined(reducer: Reducer, left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> list[np.ndarray]:

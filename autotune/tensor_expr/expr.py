@@ -19,6 +19,7 @@ Call              a math intrinsic (``INTRINSICS``)
 Read              an element of a tensor, or of one of its components (before lowering)
 Load              an element of a buffer (after lowering)
 Reduce            one component of a reduction of operands over reduction axes; only as the root of a compute's body
+Scan              one component of what a reducer makes of operands up to here along an axis; likewise only a root
 ================  ====================================================================================
 
 What NumPy leaves to a warning or to C has one meaning here, in NumPy's evaluation and in generated code: integers wrap
@@ -301,6 +302,11 @@ class Accumulation(Expr):
     component: int
 
     @property
+    def over(self) -> tuple[Axis, ...]:
+        """The axes that values are combined along."""
+        return ()
+
+    @property
     def children(self) -> tuple[Expr, ...]:
         return self.operands
 
@@ -315,6 +321,10 @@ class Reduce(Accumulation):
     axes: tuple[Axis, ...]
 
     @property
+    def over(self) -> tuple[Axis, ...]:
+        return self.axes
+
+    @property
     def kind(self) -> str:
         """The reducer's name."""
         return self.reducer.name
@@ -323,6 +333,17 @@ class Reduce(Accumulation):
     def identity(self) -> Const:
         """The value that a reduction over nothing has."""
         return self.reducer.identity[self.component]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan(Accumulation):
+    """The reducer's result over the values from 0 up to where ``axis``, one of the compute's own, stands."""
+
+    axis: Axis
+
+    @property
+    def over(self) -> tuple[Axis, ...]:
+        return (self.axis,)
 
 
 def const(value: int | float | bool, dtype: str) -> Const:

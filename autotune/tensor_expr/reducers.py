@@ -1,4 +1,4 @@
-"""Reducers: how values are combined two at a time, by a reduction over reduction axes.
+"""Reducers: how values are combined two at a time, by a reduction over reduction axes or cumulatively along one axis.
 
 A reducer has one or more components: ``argmax`` carries a value and its index through the reduction. What combines two
 values is associative and commutative, so that a schedule may combine in any order; ``reducer`` takes a user's word for
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from autotune.errors import UsageError
+from autotune.errors import UsageError, unknown
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import (
+    Accumulation,
     Axis,
     Binary,
     Call,
@@ -23,6 +24,7 @@ from autotune.tensor_expr.expr import (
     ExprLike,
     Read,
     Reduce,
+    Scan,
     Var,
     as_expr,
     binary,
@@ -113,6 +115,16 @@ class ReducerFamily:
         results = tuple(Reduce(dtype, made, values, number, axes) for number, dtype in enumerate(made.dtypes))
         return results if len(results) > 1 else results[0]
 
+    def scan(self, operands: ExprLike | Sequence[ExprLike], axis: Axis) -> Any:
+        """The cumulative results of ``operands`` along one of the compute's axes; see ``cumulative``."""
+        if not isinstance(axis, Axis) or axis.reduce:
+            got = getattr(axis, "name", axis)
+            raise UsageError(f"cumulative {self.name} runs along an axis of its own compute, got {got!r}")
+        values = self.operands(operands)
+        made = self.of(tuple(value.dtype for value in values))
+        results = tuple(Scan(dtype, made, values, number, axis) for number, dtype in enumerate(made.dtypes))
+        return results if len(results) > 1 else results[0]
+
 
 @cache
 def _instance(family: ReducerFamily, operand_dtypes: tuple[str, ...]) -> Reducer:
@@ -138,7 +150,7 @@ def _instance(family: ReducerFamily, operand_dtypes: tuple[str, ...]) -> Reducer
             )
     arguments = {*left, *right}
     for node in walk(results):
-        if isinstance(node, (Read, Reduce)) or (isinstance(node, Var) and node not in arguments):
+        if isinstance(node, (Read, Accumulation)) or (isinstance(node, Var) and node not in arguments):
             what = node.tensor.name if isinstance(node, Read) else getattr(node, "name", type(node).__name__)
             raise UsageError(f"combine of {name} uses {what!r}; it may use nothing but the values that it combines")
     return Reducer(name, tuple(identity), left, right, results)
@@ -209,6 +221,32 @@ def reducer(combine: Callable[..., Any], identity: Any, name: str = "reducer") -
             raise UsageError(f"the identity of {name} is empty; it has one entry per component")
         return ReducerFamily(name, combine, tuple(identity))
     return ReducerFamily(name, lambda left, right: combine(left[0], right[0]), (identity,))
+
+
+def cumulative(by: str | ReducerFamily, operands: ExprLike | Sequence[ExprLike], axis: Axis) -> Any:
+    """What a reducer makes of all values up to and including this one, along an axis of the compute (a scan)::
+
+        y = compute((rows, n), lambda i, t: cumulative("sum", x[i, t], axis=t), name="y")
+        y[i, t] = x[i, 0] + x[i, 1] + ... + x[i, t]
+
+    ``by`` is a reducer, or the name of one: sum, prod, max, min, any, all, argmax, argmin. The values are combined in
+    their order, so that ``combine`` need not be commutative. A reducer of several components takes an operand, and
+    gives an expression, for each; cumulative argmax takes the value and its index, ``(x[i, t], t)``.
+
+    Where the value itself is not to count (exclusive), shift the operand; for the other direction (reverse), mirror the
+    index, and read the result at the mirrored index as well ::
+
+        cumulative("sum", select(t > 0, x[i, t - 1], 0), axis=t)
+        cumulative("sum", x[i, n - 1 - t], axis=t)
+
+    Raises ``UsageError`` for an unknown reducer, an axis that is not the compute's own, or operands that do not fit.
+    """
+    if isinstance(by, str) and by not in BUILT_IN:
+        raise unknown("reducer", by, BUILT_IN)
+    family = BUILT_IN[by] if isinstance(by, str) else by
+    if not isinstance(family, ReducerFamily):
+        raise UsageError(f"cumulative takes a reducer or the name of one ({', '.join(BUILT_IN)}), got {by!r}")
+    return family.scan(operands, axis)
 
 
 def sum(body: ExprLike, axis: Axis | Sequence[Axis]) -> Expr:

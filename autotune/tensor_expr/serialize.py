@@ -27,6 +27,7 @@ from autotune.tensor_expr.expr import (
     Not,
     Read,
     Reduce,
+    Scan,
     Select,
     Var,
     walk,
@@ -90,6 +91,9 @@ def _head(node: Expr, names: _Names) -> list[Any]:
     if isinstance(node, Read):
         place = names.tensors[node.tensor]
         return ["read", place] if len(node.tensor.dtypes) == 1 else ["component", [place, node.component]]
+    if isinstance(node, Scan):
+        reducer = node.reducer.name if is_built_in(node.reducer) else _reducer_to_json(node.reducer)
+        return ["scan", [reducer, node.component, names.variables[node.axis][1]]]
     assert isinstance(node, Reduce), node
     if not is_built_in(node.reducer):
         return ["accumulate", [_reducer_to_json(node.reducer), node.component]]
@@ -150,7 +154,7 @@ class _Reader:
             return _const(entry[1], entry[2])
         if head in ("axis", "left", "right"):
             return self.variables[head, entry[1]]
-        if head in ("cast", "call", "read", "component", "reduce", "accumulate"):
+        if head in ("cast", "call", "read", "component", "reduce", "accumulate", "scan"):
             return self._labelled(head, entry[1], [made[i] for i in entry[2:]])
         kids = [made[i] for i in entry[1:]]
         if head == "not":
@@ -168,9 +172,13 @@ class _Reader:
             place, component = label if head == "component" else (label, 0)
             tensor = self.tensors[place]
             return Read(tensor.dtypes[component], tensor, tuple(kids), component)
-        kind, component = label if isinstance(label, list) else (label, 0)
-        built_in = BUILT_IN[kind].of(tuple(kid.dtype for kid in kids)) if head == "reduce" else None
+        kind, component, *place = label if isinstance(label, list) else (label, 0)
+        built_in = BUILT_IN[kind].of(tuple(kid.dtype for kid in kids)) if isinstance(kind, str) else None
         reducer = built_in or self._reducer(kind)
+        if head == "scan":
+            axis = self.variables["axis", place[0]]
+            assert isinstance(axis, Axis)
+            return Scan(kids[component].dtype, reducer, tuple(kids), component, axis)
         return Reduce(kids[component].dtype, reducer, tuple(kids), component, self.reduce_axes)
 
     def _reducer(self, data: dict[str, Any]) -> Reducer:
@@ -234,9 +242,10 @@ def _canonical_exprs(roots: Sequence[Expr], names: _Names) -> str:
 
 def _head_text(node: Expr, names: _Names) -> str:
     """The node's head; a user's reducer by what it computes, not by its name."""
-    if isinstance(node, Reduce) and not is_built_in(node.reducer):
+    if isinstance(node, (Reduce, Scan)) and not is_built_in(node.reducer):
         reducer = node.reducer
         identity = ", ".join(f"{const.dtype} {_number(const)}" for const in reducer.identity)
         merged = _canonical_exprs(reducer.results, _Names(_sides(reducer.left, reducer.right), {}))
-        return f"accumulate {node.component} {{{identity}: {merged}}}"
+        along = f" along {names.variables[node.axis][1]}" if isinstance(node, Scan) else ""
+        return f"accumulate {node.component} {{{identity}: {merged}}}{along}"
     return " ".join(json.dumps(part) if isinstance(part, (bool, list)) else str(part) for part in _head(node, names))

@@ -17,6 +17,7 @@ from autotune.tensor_expr.expr import (
     ExprLike,
     Read,
     Reduce,
+    Scan,
     Select,
     Var,
     as_expr,
@@ -73,6 +74,16 @@ class Tensor:
     def reduce_axes(self) -> tuple[Axis, ...]:
         """The axes that this compute's reducer runs over."""
         return self.body.axes if isinstance(self.body, Reduce) else ()
+
+    @property
+    def scan_axis(self) -> Axis | None:
+        """The axis along which this compute's results accumulate, if they do."""
+        return self.body.axis if isinstance(self.body, Scan) else None
+
+    @property
+    def scan_dim(self) -> int | None:
+        """The position of the scan's axis."""
+        return next((dim for dim, axis in enumerate(self.axes) if axis is self.scan_axis), None)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -221,31 +232,34 @@ def _check_bodies(name: str, axes: tuple[Axis, ...], bodies: tuple[Expr, ...]) -
         raise UsageError(
             f"compute {name!r} has a reduction inside an expression; give the reduction a compute of its own"
         )
-    known: set[Any] = {*axes, *_check_reductions(name, bodies)}
+    known: set[Any] = {*axes, *_check_accumulations(name, axes, bodies)}
     for node in nodes:
         if isinstance(node, Axis) and node not in known:
             where = "outside its reducer" if node.reduce else "of another compute"
             raise UsageError(f"compute {name!r} uses axis {node.name!r} {where}")
 
 
-def _check_reductions(name: str, bodies: tuple[Expr, ...]) -> tuple[Axis, ...]:
+def _check_accumulations(name: str, axes: tuple[Axis, ...], bodies: tuple[Expr, ...]) -> tuple[Axis, ...]:
     """The axes that all bodies reduce over; each reducer's components must stand side by side."""
-    reductions = [body for body in bodies if isinstance(body, Reduce)]
-    if not reductions:
+    found = [body for body in bodies if isinstance(body, Accumulation)]
+    if not found:
         return ()
-    if len(reductions) < len(bodies) or any(body.axes != reductions[0].axes for body in reductions):
+    first = found[0]
+    if len(found) < len(bodies) or len({(type(body), *map(id, body.over)) for body in found}) > 1:
         raise UsageError(f"compute {name!r} must reduce over the same axes in every component, or in none")
-    for number, body in enumerate(reductions):
-        group = reductions[number - body.component : number - body.component + len(body.operands)]
-        whole = [(item.component, item.operands) for item in group] == list(
-            enumerate([body.operands] * len(body.operands))
-        )
-        if number < body.component or not whole:
+    if isinstance(first, Scan) and first.axis not in set(axes):
+        own = ", ".join(axis.name for axis in axes)
+        raise UsageError(f"compute {name!r} accumulates along {first.axis.name!r}, which is not one of its axes: {own}")
+    for number, body in enumerate(found):
+        size, start = len(body.operands), number - body.component
+        group = found[start : start + size] if start >= 0 else []
+        mates = [item.component for item in group if item.operands is body.operands]
+        if mates != list(range(size)):
             raise UsageError(
-                f"compute {name!r} must return all {len(body.operands)} components of {body.kind}, side by side; "
+                f"compute {name!r} must return all {size} components of {body.reducer.name}, side by side; "
                 f"what is not needed need not be read"
             )
-    return reductions[0].axes
+    return first.axes if isinstance(first, Reduce) else ()
 
 
 def _check_reads(name: str, axes: tuple[Axis, ...], bodies: tuple[Expr, ...]) -> None:

@@ -8,7 +8,7 @@ from autotune.errors import ScheduleError
 from autotune.schedules.dependences import check_attachments
 from autotune.schedules.primitives.step import Step, primitive
 from autotune.schedules.state import State, reads
-from autotune.tensor_expr.expr import Expr, Read, Reduce, substitute
+from autotune.tensor_expr.expr import Accumulation, Expr, Read, Reduce, substitute
 
 
 @primitive("compute_inline")
@@ -31,8 +31,9 @@ class ComputeInline(Step):
         if stage.name == state.output:
             raise ScheduleError(f"stage {stage.name!r} is the output and cannot be inlined")
         bodies, axes = stage.tensor.bodies, stage.tensor.axes
-        if isinstance(stage.tensor.body, Reduce):
-            raise ScheduleError(f"stage {stage.name!r} is a reduction and cannot be inlined")
+        if isinstance(stage.tensor.body, Accumulation):
+            kind = "reduction" if isinstance(stage.tensor.body, Reduce) else "scan"
+            raise ScheduleError(f"stage {stage.name!r} is a {kind} and cannot be inlined")
         if stage.is_scheduled:
             raise ScheduleError(f"stage {stage.name!r} has been scheduled already; inline it before that")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autotune.errors import ScheduleError
+from autotune.schedules.dependences import carried
 from autotune.schedules.primitives.step import Step, primitive
 from autotune.schedules.state import State
 
@@ -26,9 +27,9 @@ class Stream(Step):
 
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
-        if stage.reduce_loops:
+        if carried(stage):
             raise ScheduleError(
-                f"stage {stage.name!r} is a reduction, which reads its results again; "
+                f"stage {stage.name!r} is a reduction or a scan, which reads its results again; "
                 f"cache_write it and stream the copy"
             )
         return state.with_stage(stage.with_details(streamed=True))

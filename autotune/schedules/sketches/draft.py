@@ -13,7 +13,7 @@ from autotune.schedules.state import Stage, State, reads
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import affine
-from autotune.tensor_expr.expr import Axis, Read, Reduce, Select, walk
+from autotune.tensor_expr.expr import Accumulation, Axis, Read, Reduce, Select, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def lane_step(read: Read, axis: str) -> int | None:
 def is_pointwise(stage: Stage) -> bool:
     """Whether every element depends on elements at the same place, or on fewer dimensions of it, and on no test."""
     body = stage.tensor.body
-    if body is None or isinstance(body, Reduce):
+    if body is None or isinstance(body, Accumulation):
         return False
     if any(isinstance(node, Select) for node in walk(stage.tensor.bodies)):
         return False

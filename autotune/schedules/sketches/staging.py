@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
+from autotune.schedules.dependences import carried
 from autotune.schedules.sketches.draft import Draft, axes_of, tile_factor
 from autotune.schedules.sketches.vector_axis import lies_along
 from autotune.schedules.state import Stage, reads
@@ -24,7 +27,7 @@ def _stage(draft: Draft, name: str) -> list[Draft]:
         return [draft]
     place = _block_loop(draft, name)
     if not source.tensor.is_placeholder:
-        if any(loop in source.reduce_loops for loop in source.loops):
+        if carried(source):
             return [draft]
         root = simple_loops(draft, name, parallel=True).named(f"{name} at the root")
         if place is None:
@@ -78,7 +81,7 @@ def _pack_copy(draft: Draft, copy: str) -> Draft:
 
 
 def simple_loops(draft: Draft, name: str, parallel: bool) -> Draft:
-    """A stage's innermost axis in vectors, and the outermost loops, fused, on all threads."""
+    """A stage's innermost axis in vectors, and the outermost loops, fused, on all threads; a scan's axis in order."""
     stage: Stage = draft.state.stages[name]
     spatial = [axis.name for axis in stage.tensor.axes]
     if stage.tensor.reduce_axes:
@@ -86,9 +89,9 @@ def simple_loops(draft: Draft, name: str, parallel: bool) -> Draft:
         draft = draft.step("reorder", name, [*spatial[:-1], *(a.name for a in stage.tensor.reduce_axes), *inner])
     lanes = draft.lanes(name)
     last = spatial[-1]
-    if stage.tensor.axes[-1].extent > 1:
+    if stage.tensor.axes[-1].extent > 1 and last not in stage.scan_loops:
         draft = draft.step("split", name, last, [lanes]).step("vectorize", name, f"{last}.1")
-    outer = spatial[:-1]
+    outer = list(takewhile(lambda axis: axis not in stage.scan_loops, spatial[:-1]))
     if parallel and draft.threads > 1 and outer:
         if len(outer) > 1:
             draft = draft.step("fuse", name, outer, "all")
