@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from autotune.api import lower as lower
     from autotune.api import tune as tune
     from autotune.cli.progress import ProgressBar as ProgressBar
+    from autotune.display.diff import Diff as Diff
     from autotune.errors import AutotuneError as AutotuneError
     from autotune.errors import ScheduleError as ScheduleError
     from autotune.errors import TargetError as TargetError
     from autotune.errors import UsageError as UsageError
+    from autotune.lowering.loops import Loops as Loops
     from autotune.schedules.primitives import Knob as Knob
     from autotune.schedules.schedule import Schedule as Schedule
     from autotune.schedules.schedule import create_schedule as create_schedule
@@ -99,7 +101,9 @@ if TYPE_CHECKING:
 _MODULES = {
     "autotune.api": ("assemble", "build", "compile_object", "find", "lower", "tune"),
     "autotune.cli.progress": ("ProgressBar",),
+    "autotune.display.diff": ("Diff",),
     "autotune.errors": ("AutotuneError", "ScheduleError", "TargetError", "UsageError"),
+    "autotune.lowering.loops": ("Loops",),
     "autotune.schedules.primitives": ("Knob",),
     "autotune.schedules.schedule": ("Schedule", "create_schedule"),
     "autotune.search.events": ("Listener", "Progress", "TuneResult"),

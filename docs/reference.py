@@ -24,7 +24,7 @@ FOLDER = Path(__file__).with_name("reference")
 PARTS = {
     "Tuning and building": ("autotune.api", "autotune.search.", "autotune.targets.", "autotune.tuning_logs"),
     "Expressions": ("autotune.tensor_expr",),
-    "Schedules": ("autotune.schedules.",),
+    "Schedules and loops": ("autotune.schedules.", "autotune.lowering.", "autotune.display."),
     "Progress and errors": ("autotune.cli.", "autotune.errors"),
 }
 
@@ -116,7 +116,8 @@ def operators_page() -> str:
         for name, operator in members.items():
             rows = [_row(f"`{p.name}`", f"`{p.default}`", p.help) for p in operator.params]
             table = "\n".join(["| parameter | default | meaning |", "| --- | --- | --- |", *rows])
-            parts.append(f"### `{name}`\n\n{operator.summary}.\n\n{markdown(operator.declare.__doc__)}\n\n{table}")
+            summary = f"{operator.summary[0].upper()}{operator.summary[1:]}."
+            parts.append(f"### `{name}`\n\n{summary}\n\n{markdown(operator.declare.__doc__)}\n\n{table}")
     return "\n\n".join(parts)
 
 
