@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 import autotune as at
@@ -99,6 +100,8 @@ def test_printed_steps_can_be_pasted_back() -> None:
         at.create_schedule(c).split("c", "j", [knob], ["far", "near"]).unroll("c", "near"),
     ):
         assert eval(schedule.calls, {"at": at, "c": c}).steps == schedule.steps
+    chosen = schedule.with_knobs({"width": np.int64(8)})
+    assert '.split("c", "j", [8], ["far", "near"])' in chosen.calls
 
 
 def test_every_sketch_can_be_pasted_back_and_shown() -> None:

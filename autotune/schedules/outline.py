@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from math import prod
 
+import numpy as np
+
 from autotune.display import html
 from autotune.schedules.bounds import Bounds, physical_shape
 from autotune.schedules.primitives import Knob, Step
@@ -34,6 +36,8 @@ def _value(value: object) -> str:
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, Knob):
         return f"at.Knob({_quoted(value.name)}, {value.choices!r})"
+    if isinstance(value, np.generic):  # a knob's value from a column; its own repr is no plain number
+        return repr(value.item())
     return _quoted(value) if isinstance(value, str) else repr(value)
 
 
