@@ -32,7 +32,7 @@ def moving(bounds: Bounds, stage: Stage, holder: str, loop: str) -> Mapping[int,
             axes = {a: True for a in (*reader.tensor.axes, *reader.tensor.reduce_axes) if a.name == axis}
         else:
             axes = {reader.tensor.axes[dim]: way for dim, way in moving(bounds, reader, holder, loop).items()}
-        for dim, access in enumerate(accesses(reader, stage.name)):
+        for dim, access in enumerate(accesses(reader, stage)):
             if access is None:
                 continue
             form = affine(access[0])
