@@ -90,6 +90,8 @@ if TYPE_CHECKING:
     from autotune.tensor_expr import tan as tan
     from autotune.tensor_expr import tanh as tanh
     from autotune.tensor_expr import trunc as trunc
+    from autotune.tensor_expr.algorithms import Alternative as Alternative
+    from autotune.tensor_expr.algorithms import alternatives as alternatives
     from autotune.tensor_expr.operators.conv2d import conv2d as conv2d
     from autotune.tensor_expr.operators.matmul import matmul as matmul
     from autotune.tuning_logs import Database as Database
@@ -117,6 +119,7 @@ _MODULES = {
         "log2", "max", "min", "placeholder", "pow", "prod", "reciprocal", "reduce_axis", "reducer", "round", "rsqrt",
         "select", "sigmoid", "sign", "sin", "sinh", "sqrt", "sum", "tan", "tanh", "trunc",
     ),
+    "autotune.tensor_expr.algorithms": ("Alternative", "alternatives"),
     "autotune.tensor_expr.operators.conv2d": ("conv2d",),
     "autotune.tensor_expr.operators.matmul": ("matmul",),
     "autotune.tuning_logs": ("Database", "DatabaseError"),

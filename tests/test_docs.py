@@ -18,6 +18,7 @@ from autotune.schedules.primitives import primitives
 from autotune.search.strategies import strategies
 from autotune.targets.facts import TARGETS
 from autotune.targets.host import native_target
+from autotune.tensor_expr.algorithms import algorithms
 from autotune.tensor_expr.operators import operators
 
 ROOT = Path(__file__).parent.parent
@@ -118,7 +119,10 @@ def test_commands_of_the_readme_run_in_a_fresh_environment(tmp_path: Path) -> No
 
 
 def test_the_reference_is_complete() -> None:
-    registries = {"operators": operators(), "primitives": primitives(), "strategies": strategies(), "targets": TARGETS}
+    registries = {
+        "operators": operators(), "primitives": primitives(), "strategies": strategies(), "targets": TARGETS,
+        "algorithms": {name for found in algorithms().values() for name in found},
+    }  # fmt: skip
     names = {name for name in autotune.__all__ if not name.startswith("_")} - set(operators())
     for page, known in {**registries, "python": names}.items():
         headings = re.findall(r"^### `(.*)`$", (reference.FOLDER / f"{page}.md").read_text(), re.MULTILINE)

@@ -48,9 +48,17 @@ def algorithm(operator: str, name: str) -> Callable[[Algorithm], Algorithm]:
     return decorate
 
 
+def algorithms() -> Mapping[str, Mapping[str, Algorithm]]:
+    """The algorithms of each operator that has any, by name."""
+    return {operator: dict(sorted(found.items())) for operator, found in sorted(_ALGORITHMS.items())}
+
+
 def alternatives(workload: Workload) -> Mapping[str, Alternative]:
-    """The other definitions that the library has for a workload, by name; none for a user's own expression."""
-    found = {name: define(workload) for name, define in sorted(_ALGORITHMS.get(workload.operator, {}).items())}
+    """The other definitions that the library has for a workload, by name; none for a user's own expression.
+
+    Each is scheduled by ``create_schedule(alternative.output)``.
+    """
+    found = {name: define(workload) for name, define in algorithms().get(workload.operator, {}).items()}
     return {name: alternative for name, alternative in found.items() if alternative is not None}
 
 

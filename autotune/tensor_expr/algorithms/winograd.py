@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from math import prod
 
 from autotune.tensor_expr import dtypes
@@ -23,16 +22,31 @@ from autotune.tensor_expr.workload import Workload
 TAPS = 3
 
 
-def winograd(size: int, error_factor: float, workload: Workload) -> Alternative | None:
-    """F(size x size, 3x3) in six steps over tiles of size + 2 by size + 2 elements, at positions (u, v) of a tile::
+@algorithm("conv2d", "winograd_f2x3")
+def winograd_f2x3(workload: Workload) -> Alternative | None:
+    """F(2x2, 3x3): tiles of 2x2 outputs, with 2.25 times fewer multiplications.
+
+    Floating point only, for a 3x3 window with stride, dilation and groups of 1. The steps are, over tiles of 4x4
+    elements, with positions (u, v) in a tile::
 
         data[u, v, c, p]     B^T d B of every tile p = (b, tile row, tile column), along columns and then along rows
         weights[u, v, o, c]  G g G^T, which reads constants alone
         product[u, v, o, p]  = sum(c) data[u, v, c, p] * weights[u, v, o, c]
         conv[b, o, i, j]     A^T product A, along columns and then along rows
-
-    Floating point only, for a 3x3 window with stride, dilation and groups of 1; None for others.
     """
+    return _winograd(2, 4.0, workload)
+
+
+@algorithm("conv2d", "winograd_f4x3")
+def winograd_f4x3(workload: Workload) -> Alternative | None:
+    """F(4x4, 3x3): tiles of 4x4 outputs, with 4 times fewer multiplications, over tiles of 6x6 elements.
+
+    For what ``winograd_f2x3`` computes, in the same steps; its transforms hold larger numbers, and lose more digits.
+    """
+    return _winograd(4, 40.0, workload)
+
+
+def _winograd(size: int, error_factor: float, workload: Workload) -> Alternative | None:
     found = convolution_of(workload)
     plain = all((w.kernel, w.stride, w.dilation) == (TAPS, 1, 1) for w in found.windows)
     if not plain or found.groups != 1 or not dtypes.is_float(found.dtype):
@@ -145,7 +159,3 @@ def error_bound(transforms: Transforms, channels: int, dtype: str) -> float:
     growth = prod(norm(part) ** 2 for part in parts)
     roundings = channels + 2 * (terms(parts[0]) + terms(parts[1]) + 1 + terms(parts[2]))
     return growth * accumulated(roundings, dtype)
-
-
-algorithm("conv2d", "winograd_f2x3")(partial(winograd, 2, 4.0))
-algorithm("conv2d", "winograd_f4x3")(partial(winograd, 4, 40.0))

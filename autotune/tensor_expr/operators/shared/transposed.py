@@ -53,23 +53,23 @@ class Transposed:
 
     def definition(self) -> Tensor:
         """The input with stride - 1 zeros between its elements, convolved with the mirrored weights."""
-        sizes, rank = self.forward, len(self.forward.windows)
-        x = placeholder((sizes.batch, sizes.in_channels, *(w.extent for w in sizes.windows)), sizes.dtype, "x")
-        weights = (sizes.in_channels, sizes.group_out, *sizes.kernel)
-        w = placeholder(weights, sizes.dtype, "w", constant=True)
+        forward, rank = self.forward, len(self.forward.windows)
+        x = placeholder((forward.batch, forward.in_channels, *(w.extent for w in forward.windows)), forward.dtype, "x")
+        weights = (forward.in_channels, forward.group_out, *forward.kernel)
+        w = placeholder(weights, forward.dtype, "w", constant=True)
         source = self._spread(x)
-        channel = reduce_axis(sizes.group_in, "rc")
-        offsets = [reduce_axis(n, name) for n, name in zip(sizes.kernel, spatial("rd rh rw", rank), strict=True)]
+        channel = reduce_axis(forward.group_in, "rc")
+        offsets = [reduce_axis(n, name) for n, name in zip(forward.kernel, spatial("rd rh rw", rank), strict=True)]
 
         def body(b: Expr, o: Expr, *outputs: Expr) -> Expr:
-            read = sizes.input_channel(o, channel)
-            within = o if sizes.groups == 1 else o % sizes.group_out if sizes.group_out > 1 else 0
-            places = (i + r * window.dilation for window, i, r in zip(sizes.windows, outputs, offsets, strict=True))
-            mirrored = (n - 1 - r for n, r in zip(sizes.kernel, offsets, strict=True))
+            read = forward.input_channel(o, channel)
+            within = o if forward.groups == 1 else o % forward.group_out if forward.group_out > 1 else 0
+            places = (i + r * window.dilation for window, i, r in zip(forward.windows, outputs, offsets, strict=True))
+            mirrored = (n - 1 - r for n, r in zip(forward.kernel, offsets, strict=True))
             pixel, weight = (b, read, *places), (read, within, *mirrored)
             return sum(source[pixel] * w[weight], axis=(channel, *offsets))
 
-        shape = (sizes.batch, sizes.out_channels, *self.outputs)
+        shape = (forward.batch, forward.out_channels, *self.outputs)
         return compute(shape, named(("b", "o", *spatial("l i j", rank)), body), name="conv")
 
     def _spread(self, x: Tensor) -> Tensor:
@@ -93,38 +93,38 @@ class Transposed:
 
     def reference(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The output in NumPy: every input added where it lands, one matrix product for each place of the window."""
-        sizes, wide = self.forward, widened(inputs)
-        x = wide["x"].reshape(sizes.batch, sizes.groups, sizes.group_in, -1)
-        w = wide["w"].reshape(sizes.groups, sizes.group_in, sizes.group_out, *sizes.kernel)
-        covered = [_covered(window, more) for window, more in zip(sizes.windows, self.more, strict=True)]
-        result = np.zeros((sizes.batch, sizes.out_channels, *covered), x.dtype)
-        inputs_shape = tuple(window.extent for window in sizes.windows)
-        for offset in np.ndindex(*sizes.kernel):
+        forward, wide = self.forward, widened(inputs)
+        x = wide["x"].reshape(forward.batch, forward.groups, forward.group_in, -1)
+        w = wide["w"].reshape(forward.groups, forward.group_in, forward.group_out, *forward.kernel)
+        covered = [_covered(window, more) for window, more in zip(forward.windows, self.more, strict=True)]
+        result = np.zeros((forward.batch, forward.out_channels, *covered), x.dtype)
+        inputs_shape = tuple(window.extent for window in forward.windows)
+        for offset in np.ndindex(*forward.kernel):
             weight: tuple[Any, ...] = (..., *offset)
             landed = np.swapaxes(w[weight], 1, 2) @ x
-            first = [place * window.dilation for place, window in zip(offset, sizes.windows, strict=True)]
+            first = [place * window.dilation for place, window in zip(offset, forward.windows, strict=True)]
             target: tuple[Any, ...] = (
                 ...,
                 *(
                     slice(start, start + (window.extent - 1) * window.stride + 1, window.stride)
-                    for start, window in zip(first, sizes.windows, strict=True)
+                    for start, window in zip(first, forward.windows, strict=True)
                 ),
             )
-            result[target] += landed.reshape(sizes.batch, sizes.out_channels, *inputs_shape)
+            result[target] += landed.reshape(forward.batch, forward.out_channels, *inputs_shape)
         kept: tuple[Any, ...] = (
             ...,
-            *(slice(w.before, w.before + n) for w, n in zip(sizes.windows, self.outputs, strict=True)),
+            *(slice(w.before, w.before + n) for w, n in zip(forward.windows, self.outputs, strict=True)),
         )
         return np.asarray(result[kept])
 
     def workload(self, operator: str, *extents: str) -> Workload:
         """The operator of this name, its spatial extents by their names."""
-        sizes = self.forward
+        forward = self.forward
         params: dict[str, Value] = {
-            "batch": sizes.batch, "in_channels": sizes.in_channels, "out_channels": sizes.out_channels,
-            **{name: window.extent for name, window in zip(extents, sizes.windows, strict=True)},
-            **window_params(sizes.windows), "output_padding": text(self.more), "groups": sizes.groups,
-            "dtype": sizes.dtype,
+            "batch": forward.batch, "in_channels": forward.in_channels, "out_channels": forward.out_channels,
+            **{name: window.extent for name, window in zip(extents, forward.windows, strict=True)},
+            **window_params(forward.windows), "output_padding": text(self.more), "groups": forward.groups,
+            "dtype": forward.dtype,
         }  # fmt: skip
         return Workload(self.definition(), operator, params, self.reference, self.flops)
 
