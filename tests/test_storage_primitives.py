@@ -143,7 +143,7 @@ def test_json_both_ways(name: str) -> None:
         (chain(), lambda s: s.storage_align("a", 2, 8), r"'a' has dimensions 0 to 1 in memory; storage_align names 2"),
         (chain(), lambda s: s.storage_align("a", 0, 0), r"'a', axis '0': factor 0 must be a whole number from 1"),
         (chain(), lambda s: s.storage_align("a", 0, 8, -1), r"'a': offset -1 must be a whole number, 0 or more"),
-        (matmul(), lambda s: s.stream("c"), r"'c' is a reduction, which reads its results again; cache_write it"),
+        (matmul(), lambda s: s.stream("c"), r"'c' is a reduction or a scan, which reads its results again; cache_write it"),
         (double(), lambda s: s.partition("y", "k", [2]), r"'y': axis 'k' does not exist; its axes are: i, j"),
         (double(), lambda s: s.partition("y", "i", [0]), r"'y', axis 'i': factor 0 must be a whole number from 1"),
         (double(), lambda s: s.partition("y", "i", 3), r"'y', axis 'i': partition takes a list of points, got 3"),
