@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from autotune.tensor_expr import reducer as reducer
     from autotune.tensor_expr import round as round
     from autotune.tensor_expr import rsqrt as rsqrt
+    from autotune.tensor_expr import saturating_cast as saturating_cast
     from autotune.tensor_expr import select as select
     from autotune.tensor_expr import sigmoid as sigmoid
     from autotune.tensor_expr import sign as sign
@@ -117,7 +118,7 @@ _MODULES = {
         "argmax", "argmin", "asin", "asinh", "atan", "atanh", "call", "cast", "ceil", "compute", "cos", "cosh",
         "cumulative", "erf", "exp", "exp2", "expm1", "floor", "fmod", "isfinite", "isinf", "isnan", "log", "log1p",
         "log2", "max", "min", "placeholder", "pow", "prod", "reciprocal", "reduce_axis", "reducer", "round", "rsqrt",
-        "select", "sigmoid", "sign", "sin", "sinh", "sqrt", "sum", "tan", "tanh", "trunc",
+        "saturating_cast", "select", "sigmoid", "sign", "sin", "sinh", "sqrt", "sum", "tan", "tanh", "trunc",
     ),
     "autotune.tensor_expr.algorithms": ("Alternative", "alternatives"),
     "autotune.tensor_expr.operators.conv2d": ("conv2d",),

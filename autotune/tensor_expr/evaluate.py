@@ -167,7 +167,7 @@ def _evaluate_node(
     elif isinstance(node, Select):
         result = np.where(v[0], v[1], v[2])
     elif isinstance(node, Cast):
-        result = v[0].astype(_wide(node.dtype))
+        result = dtypes.converted(v[0], node.dtype)
     elif isinstance(node, Call):
         result = INTRINSICS[node.name](*v)
     elif isinstance(node, Read):

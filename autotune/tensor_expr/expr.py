@@ -14,7 +14,7 @@ Binary            ``add sub mul div floordiv mod min max and or xor shl shr`` of
 Compare           ``lt le gt ge eq ne``, a bool
 Not               logical negation
 Select            ``a`` where the condition holds, else ``b``; the operand not chosen is not evaluated
-Cast              conversion to another dtype, as a C cast
+Cast              conversion to another dtype, as ``dtypes`` defines it
 Call              a math intrinsic (``INTRINSICS``)
 Read              an element of a tensor, or of one of its components (before lowering)
 Load              an element of a buffer (after lowering)
@@ -402,13 +402,33 @@ def compare(op: str, a: ExprLike, b: ExprLike) -> Expr:
 
 
 def cast(a: ExprLike, dtype: str) -> Expr:
-    """The value converted as a C cast does."""
+    """The value converted: to an integer, floating point saturates (NaN gives 0) and integers wrap around.
+
+    To floating point, it is rounded to nearest, ties to even; to bool, it is whether the value is other than 0.
+    """
     a, dtype = as_expr(a), dtypes.check(dtype)
     if a.dtype == dtype:
         return a
     if not isinstance(a, Const):
         return Cast(dtype, a)
-    return const(np.asarray(a.value, a.dtype).astype(dtype).item(), dtype)
+    wide = np.float64 if dtypes.is_float(a.dtype) else a.dtype
+    return const(dtypes.converted(np.asarray(a.value, wide), dtype).item(), dtype)
+
+
+def saturating_cast(a: ExprLike, dtype: str) -> Expr:
+    """The value converted and clamped to the finite range of a dtype that holds less, integers and floats alike.
+
+    A fraction is dropped, as by ``cast``; apply ``round`` before where it should not be. NaN gives 0 as an integer.
+    """
+    a, dtype = as_expr(a), dtypes.check(dtype)
+    if dtype == "bool" or (dtypes.is_float(a.dtype) and not dtypes.is_float(dtype)):
+        return cast(a, dtype)  # which saturates
+    (low, high), (least, most) = dtypes.finite_range(dtype), dtypes.finite_range(a.dtype)
+    if least < low:
+        a = binary("max", a, const(low, a.dtype))
+    if most > high:
+        a = binary("min", a, const(high, a.dtype))
+    return cast(a, dtype)
 
 
 def select(condition: ExprLike, a: ExprLike, b: ExprLike) -> Expr:

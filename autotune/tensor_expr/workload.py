@@ -92,7 +92,7 @@ class Workload:
             if tensor.name in self.domains:
                 array = _drawn(generator, tensor, *self.domains[tensor.name])
             elif dtypes.is_float(tensor.dtype):
-                array = generator.random(tensor.shape, np.float32).astype(tensor.dtype) * 2 - 1
+                array = (generator.random(tensor.shape, np.float32) * 2 - 1).astype(tensor.dtype)
             elif tensor.dtype == "bool":
                 array = generator.integers(0, 2, tensor.shape).astype(bool)
             else:

@@ -6,7 +6,9 @@ import struct
 from collections.abc import Callable
 from functools import cache
 
-from autotune.targets.llvm.emitter import TYPES, Emitter, mangled, vector_type
+import numpy as np
+
+from autotune.targets.llvm.emitter import Emitter, mangled, vector_type
 from autotune.targets.llvm.lanes import FloatLanes
 from autotune.targets.llvm.powers import emit_floordiv, emit_mod
 from autotune.tensor_expr import dtypes
@@ -27,7 +29,7 @@ def literal(value: int | float | bool, dtype: str) -> str:
     if dtype == "bool":
         return "true" if value else "false"
     if dtypes.is_float(dtype):
-        exact = struct.unpack("f", struct.pack("f", value))[0] if dtype == "float32" else float(value)
+        exact = float(dtypes.converted(np.asarray(value, np.float64), dtype))
         return f"0x{struct.unpack('>Q', struct.pack('>d', exact))[0]:016X}"
     return str(int(value))
 
@@ -63,7 +65,7 @@ def binary_operation(emitter: Emitter, op: str, a: str, b: str, dtype: str, widt
     if op in ("min", "max"):
         return intrinsic(emitter, f"{op}imum", dtype, width, a, b)
     if op in ("floordiv", "mod"):
-        lanes = FloatLanes(emitter, dtype, width)
+        lanes = FloatLanes(emitter, dtypes.computed(dtype), width)
         return emit_floordiv(lanes, a, b) if op == "floordiv" else emit_mod(lanes, a, b)
     return emit(f"{_FLOAT_OPS[op]} {kind} {a}, {b}")
 
@@ -159,21 +161,3 @@ def comparison(op: str, a: str, b: str, dtype: str, width: int) -> str:
     if dtypes.is_float(dtype):
         return f"fcmp {_FLOAT_COMPARE[op]} {kind} {a}, {b}"
     return f"icmp {(_UNSIGNED if dtype in dtypes.UNSIGNED else _SIGNED)[op]} {kind} {a}, {b}"
-
-
-def conversion(name: str, source: str, target: str, width: int) -> str | None:
-    """The text that converts as a C cast does; None where the bits stay as they are. Not to bool."""
-    smaller = dtypes.itemsize(target) < dtypes.itemsize(source)
-    if dtypes.is_float(source) and dtypes.is_float(target):
-        op = "fptrunc" if smaller else "fpext"
-    elif dtypes.is_float(source):
-        op = "fptoui" if target in dtypes.UNSIGNED else "fptosi"
-    elif dtypes.is_float(target):
-        op = "uitofp" if source in dtypes.UNSIGNED else "sitofp"
-    elif TYPES[target] == TYPES[source]:
-        return None
-    elif smaller:
-        op = "trunc"
-    else:
-        op = "zext" if source in dtypes.UNSIGNED else "sext"
-    return f"{op} {vector_type(source, width)} {name} to {vector_type(target, width)}"

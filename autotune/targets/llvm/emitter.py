@@ -14,8 +14,8 @@ from typing import Any, Union
 Lines = list[Union[str, "Lines"]]
 
 TYPES = {
-    "float32": "float", "float64": "double", "int8": "i8", "uint8": "i8", "int16": "i16", "int32": "i32",
-    "int64": "i64", "bool": "i1",
+    "float16": "float", "bfloat16": "float", "float32": "float", "float64": "double", "int8": "i8", "uint8": "i8",
+    "int16": "i16", "int32": "i32", "int64": "i64", "bool": "i1",
 }  # fmt: skip
 
 

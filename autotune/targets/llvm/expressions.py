@@ -10,11 +10,11 @@ from autotune.targets.llvm.arithmetic import (
     Value,
     binary_operation,
     comparison,
-    conversion,
     intrinsic,
     literal,
     vector_literal,
 )
+from autotune.targets.llvm.conversions import converted
 from autotune.targets.llvm.emitter import TYPES, Emitter, vector_type
 from autotune.targets.llvm.intrinsics import emit_intrinsic
 from autotune.targets.llvm.lanes import FloatLanes
@@ -185,16 +185,11 @@ class Expressions:
             return binary_operation(self.emitter, "max", name, negated, node.dtype, width), width
         width = max(width for _, width in operands)
         widened = [self.memory.widen(value, node.dtype, width) for value in operands]
-        return emit_intrinsic(FloatLanes(self.emitter, node.dtype, width), node.name, *widened), width
+        return emit_intrinsic(FloatLanes(self.emitter, dtypes.computed(node.dtype), width), node.name, *widened), width
 
     def _cast(self, node: Any, operands: list[Value]) -> Value:
-        source, target = node.a.dtype, node.dtype
         name, width = operands[0]
-        if target == "bool":
-            zero = self.memory.widen((literal(0, source), 1), source, width)
-            return self.emitter.emit(comparison("ne", name, zero, source, width)), width
-        text = conversion(name, source, target, width)
-        return (name if text is None else self.emitter.emit(text)), width
+        return converted(self.emitter, name, node.a.dtype, node.dtype, width), width
 
     # -- lanes -------------------------------------------------------------------------------------------------
 

@@ -8,13 +8,11 @@ from autotune.lowering.ir import Buffer
 from autotune.targets.llvm.addresses import Addresses, Place
 from autotune.targets.llvm.arithmetic import Value, literal, vector_literal
 from autotune.targets.llvm.columns import BLOCK_BYTES, load_columns, loads_columns
+from autotune.targets.llvm.conversions import STORED, from_memory, to_memory
 from autotune.targets.llvm.emitter import TYPES, Emitter, mangled, vector_type
 from autotune.targets.llvm.registers import Registers
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import Expr, Load, Var
-
-# A bool is one bit as a value and one byte, 0 or 1, in memory.
-_STORED = {"bool": "uint8"}
 
 
 class Memory:
@@ -84,8 +82,10 @@ class Memory:
         if place is None:
             pointer, width = self._computed(buffer, indices)
             if width == 1:
-                return self._from_memory(self._scalar_load(pointer, buffer.dtype, guarded), buffer.dtype, 1), 1
-            return self._from_memory(self._gather(pointer, buffer.dtype, width, guarded), buffer.dtype, width), width
+                return from_memory(self.emitter, self._scalar_load(pointer, buffer.dtype, guarded), buffer.dtype, 1), 1
+            return from_memory(
+                self.emitter, self._gather(pointer, buffer.dtype, width, guarded), buffer.dtype, width
+            ), width
         lanes = self.addresses.lanes
         width = lanes.width if lanes is not None and place.lane_step else 1
         active = lanes.mask if lanes is not None and width > 1 else None
@@ -97,8 +97,8 @@ class Memory:
             self._load_columns(buffer, place, address, conditions)
         if key not in memo:
             pointer = self.addresses.pointer(*address)
-            memo[key] = self._from_memory(
-                self._linear_load(buffer, place, pointer, width, guarded), buffer.dtype, width
+            memo[key] = from_memory(
+                self.emitter, self._linear_load(buffer, place, pointer, width, guarded), buffer.dtype, width
             )
         return memo[key], width
 
@@ -119,7 +119,7 @@ class Memory:
             self.emitter.scope.loads[key] = column
 
     def _linear_load(self, buffer: Buffer, place: Place, pointer: str, width: int, guarded: bool) -> str:
-        emit, dtype = self.emitter.emit, _STORED.get(buffer.dtype, buffer.dtype)
+        emit, dtype = self.emitter.emit, STORED.get(buffer.dtype, buffer.dtype)
         if width == 1:
             return self._scalar_load(pointer, dtype, guarded)
         if place.lane_step != 1:
@@ -157,7 +157,7 @@ class Memory:
 
     def _scalar_load(self, pointer: str, dtype: str, guarded: bool) -> str:
         """One element, the same for all lanes; under a mask it is read only if some lane is active."""
-        dtype = _STORED.get(dtype, dtype)
+        dtype = STORED.get(dtype, dtype)
         emit, kind, align = self.emitter.emit, TYPES[dtype], dtypes.itemsize(dtype)
         if not guarded:
             return emit(f"load {kind}, ptr {pointer}, align {align}")
@@ -179,11 +179,6 @@ class Memory:
         name = f"llvm.vector.reduce.or.v{width}i1"
         self.emitter.declare(f"i1 @{name}(<{width} x i1>)", name)
         return self.emitter.emit(f"call i1 @{name}(<{width} x i1> {test})")
-
-    def _from_memory(self, name: str, dtype: str, width: int) -> str:
-        if dtype not in _STORED:
-            return name
-        return self.emitter.emit(f"trunc {vector_type(_STORED[dtype], width)} {name} to {vector_type(dtype, width)}")
 
     def _padded(self, buffer: Buffer, place: Place, width: int) -> bool:
         """Whether whole vectors stay inside a packed constant, whose padding is there to be read."""
@@ -210,7 +205,7 @@ class Memory:
         return emit(f"getelementptr i8, ptr {self.addresses.pointers[buffer]}, {kind} {total}"), width
 
     def _gather(self, pointers: str, dtype: str, width: int, guarded: bool) -> str:
-        dtype = _STORED.get(dtype, dtype)
+        dtype = STORED.get(dtype, dtype)
         kind, bools = vector_type(dtype, width), vector_type("bool", width)
         mask = self.mask(width, guarded) or self.widen(("true", 1), "bool", width)
         name = f"llvm.masked.gather.{mangled(dtype, width)}.v{width}p0"
@@ -236,7 +231,7 @@ class Memory:
             width = lanes.width if lanes is not None and registers.dims[buffer] is not None else 1
             registers.store(buffer, index, self.widen(value, buffer.dtype, width), width)
             return
-        dtype = _STORED.get(buffer.dtype, buffer.dtype)
+        dtype = STORED.get(buffer.dtype, buffer.dtype)
         place = self.addresses.place(buffer, indices)
         if place is None:
             pointer, width = self._computed(buffer, places)
@@ -246,7 +241,7 @@ class Memory:
                 lanes.width if lanes is not None and place.lane_step else 1,
             )
         kind, align = vector_type(dtype, width), dtypes.itemsize(dtype)
-        name = self._to_memory(self.widen(value, buffer.dtype, width), buffer.dtype, width)
+        name = to_memory(self.emitter, self.widen(value, buffer.dtype, width), buffer.dtype, width)
         mask = self.mask(width, guarded=False) if width > 1 else None
         if width > 1 and (place is None or place.lane_step != 1):
             pointers = pointer if place is None else self._strided(pointer, place.lane_step, dtype, width)
@@ -292,11 +287,6 @@ class Memory:
     def linear_store(self, buffer: Buffer, indices: tuple[Expr, ...]) -> bool:
         """Whether a store's address is linear, so that its indices need no evaluation."""
         return buffer in self.registers.dims or self.addresses.place(buffer, indices) is not None
-
-    def _to_memory(self, name: str, dtype: str, width: int) -> str:
-        if dtype not in _STORED:
-            return name
-        return self.emitter.emit(f"zext {vector_type(dtype, width)} {name} to {vector_type(_STORED[dtype], width)}")
 
     def _scatter(self, kind: str, name: str, pointers: str, dtype: str, width: int, mask: str | None) -> None:
         callee, bools = f"llvm.masked.scatter.{mangled(dtype, width)}.v{width}p0", vector_type("bool", width)
