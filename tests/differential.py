@@ -26,6 +26,7 @@ from autotune.targets.facts import TARGETS, Target
 from autotune.targets.llvm.build import build
 from autotune.targets.llvm.generate import generate
 from autotune.tensor_expr import Tensor, Workload
+from autotune.tensor_expr.dtypes import is_float
 from autotune.tensor_expr.evaluate import evaluate_all
 from autotune.tensor_expr.serialize import from_json, to_json
 
@@ -33,13 +34,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from programs import RandomSource, draw_program
 
 THREADS = 2
+TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2}
 
 
 def inputs_of(output: Tensor, seed: int) -> dict[str, np.ndarray]:
     """Inputs by name; floats are multiples of a quarter, on which float32 and float64 mostly agree exactly."""
     arrays = Workload(output).random_inputs(seed)
     return {
-        name: (np.round(array * 8) / 4).astype(array.dtype) if array.dtype.kind == "f" else array
+        name: (np.round(array * 8) / 4).astype(array.dtype) if is_float(array.dtype.name) else array
         for name, array in arrays.items()
     }
 
@@ -49,7 +51,7 @@ def poison(kernel: Kernel) -> tuple[np.ndarray, ...]:
     outputs = [p for p in kernel.object.parameters if p.role == "output"]
     arrays = tuple(np.empty(parameter.shape, parameter.dtype) for parameter in outputs)
     for out in arrays:
-        out[...] = np.nan if out.dtype.kind == "f" else 1 if out.dtype == bool else 77
+        out[...] = np.nan if is_float(out.dtype.name) else 1 if out.dtype == bool else 77
     return arrays
 
 
@@ -70,9 +72,10 @@ def compare(schedule: Schedule, target: Target, seed: int = 0) -> str:
 
 def difference(got: np.ndarray, expected: np.ndarray) -> str:
     """Where an array is not what it should be; empty where it is."""
-    if got.dtype.kind == "f":
+    if is_float(got.dtype.name):
+        got, tolerance = got.astype(np.float64), TOLERANCE.get(got.dtype.name, 1e-4)
         scale = max(1.0, float(np.max(np.abs(expected[np.isfinite(expected)]), initial=0)))
-        near = np.isclose(got, expected, rtol=1e-4, atol=1e-4 * scale, equal_nan=True)
+        near = np.isclose(got, expected, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
     else:
         near = got == expected
     wrong = np.argwhere(~near)

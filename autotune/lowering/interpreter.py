@@ -25,7 +25,7 @@ import random
 from collections.abc import Callable, Sequence
 from ctypes import c_float
 from functools import partial
-from math import copysign, floor, inf, isfinite, nan
+from math import copysign, inf, nan
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from autotune.errors import AutotuneError
 from autotune.lowering.ir import Buffer, For, Function, Param, Stmt
 from autotune.lowering.printer import show_statement
 from autotune.lowering.python_source import Access, Source, python_source
+from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import INTRINSICS
 
 MAX_STATEMENTS = 1_000_000
@@ -248,11 +249,6 @@ def _divided(a: float, b: float) -> float:
     return nan if a == 0 or a != a else copysign(inf, a) * copysign(1.0, b)
 
 
-def _floor_divided(a: float, b: float, rounded: Callable[[float], float]) -> float:
-    quotient = rounded(_divided(a, b))
-    return float(floor(quotient)) if isfinite(quotient) else quotient
-
-
 def _minimum(a: float, b: float) -> float:
     return a if a <= b or a != a else b
 
@@ -274,18 +270,25 @@ def _arithmetic() -> dict[str, Any]:
         "shl_integer": lambda a, b, bits: a << b if 0 <= b < bits else 0,
         "shr_integer": lambda a, b, bits: a >> (b if 0 <= b < bits else bits),
     }  # fmt: skip
-    roundings: dict[str, Callable[[float], float]] = {"float32": _float32, "float64": float}
-    for dtype, rounded in roundings.items():
+    for dtype in ("float32", "float64"):
         table[f"div_{dtype}"] = _divided
-        table[f"floordiv_{dtype}"] = partial(_floor_divided, rounded=rounded)
-        table[f"mod_{dtype}"] = partial(_remainder, rounded=rounded)
+        table[f"floordiv_{dtype}"] = partial(_in_dtype, np.floor_divide, dtype)
+        table[f"mod_{dtype}"] = partial(_in_dtype, np.mod, dtype)
+    for dtype in dtypes.NARROW:
+        table[dtype] = partial(_narrowed, dtype)
     for name, function in INTRINSICS.items():
         table[f"call_{name}"] = partial(_called, function)
     return table
 
 
-def _remainder(a: float, b: float, rounded: Callable[[float], float]) -> float:
-    return a - rounded(_floor_divided(a, b, rounded) * b)
+def _in_dtype(function: Callable[..., Any], dtype: str, a: float, b: float) -> float:
+    result: float = function(np.asarray(a, dtype), np.asarray(b, dtype)).item()
+    return result
+
+
+def _narrowed(dtype: str, value: float) -> float:
+    result: float = dtypes.converted(np.asarray(value, np.float64), dtype).item()
+    return result
 
 
 def _called(function: Callable[..., Any], *values: Any) -> Any:

@@ -373,7 +373,7 @@ def _literal(node: Const) -> str:
         return "NAN"
     if isinf(value):
         return "INF" if value > 0 else "(-INF)"
-    return f"({float(np.float32(value)) if _computed(node.dtype) == 'float32' else float(value)!r})"
+    return f"({dtypes.converted(np.asarray(value, np.float64), node.dtype).item()!r})"
 
 
 def _computed(dtype: str) -> str:
@@ -392,7 +392,7 @@ def _rounded(text: str, dtype: str) -> str:
 
 def _narrowed(text: str, dtype: str) -> str:
     """A value as memory of a dtype holds it: half precision is rounded to there."""
-    return f"{dtype}({text})" if dtype in ("float16", "bfloat16") else text
+    return f"{dtype}({text})" if dtype in dtypes.NARROW else text
 
 
 def _cast(text: str, source: str, target: str) -> str:
@@ -400,7 +400,7 @@ def _cast(text: str, source: str, target: str) -> str:
     if target == "bool":
         return f"({text} != 0)"
     if dtypes.is_float(target):
-        return _narrowed(_rounded(f"float({text})", target), target)
+        return f"{target}({text})" if target in dtypes.NARROW else _rounded(f"float({text})", target)
     if dtypes.is_float(source):
         info = np.iinfo(target)
         return f"saturated({text}, {info.min}, {info.max})"

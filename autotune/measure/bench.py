@@ -44,7 +44,11 @@ class Bench:
         self._flops, self._threads = header["flops"], header["threads"]
         self._options: Mapping[str, Any] = header["options"]
         folder = Path(header["directory"])
-        files = [np.load(folder / f"{index}.npy", mmap_mode="r") for index in range(len(self._parameters))]
+        # The format of the files knows no bfloat16, only its size.
+        files = [
+            np.load(folder / f"{index}.npy", mmap_mode="r").view(parameter.element)
+            for index, parameter in enumerate(self._parameters)
+        ]
         outputs = [parameter for parameter in self._parameters if parameter.role == "output"]  # the last ones
         inputs = len(self._parameters) - len(outputs)
         self._files = files[:inputs]

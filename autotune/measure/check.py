@@ -11,7 +11,7 @@ class Check:
 
     def __init__(self, reference: np.ndarray, tolerance: float) -> None:
         dtype = reference.dtype
-        self._floating = dtype.kind == "f"
+        self._floating = dtype.kind not in "biu"  # bfloat16 has a kind of its own
         work = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
         self._reference = np.array(reference)
         self._tolerance = tolerance

@@ -9,8 +9,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 
-import numpy as np
-
 from autotune.errors import AutotuneError
 from autotune.measure.process import Failure, Reply, WorkerProcess, wait_any
 from autotune.measure.results import MeasureOptions, MeasureResult, MeasureTask, result_from_reply
@@ -27,7 +25,7 @@ class LocalMeasurer:
     def __init__(self, task: MeasureTask, options: MeasureOptions | None = None, *, cores: Sequence[int] = ()) -> None:
         self._task, self._options = task, options or MeasureOptions()
         # The worker maps every array from its file and copies it; a constant is copied once more as it is packed.
-        arrays = sum(math.prod(p.shape) * np.dtype(p.dtype).itemsize for p in task.parameters)
+        arrays = sum(math.prod(p.shape) * p.element.itemsize for p in task.parameters)
         memory = self._options.memory_bytes + 4 * arrays
         self._worker = WorkerProcess("autotune.measure.worker", cpus=cores, memory_bytes=memory)
         self._queue: deque[tuple[Hashable, KernelObject, float]] = deque()

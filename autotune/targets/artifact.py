@@ -15,6 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
+import numpy as np
+
 from autotune.schedules.layout import Layout
 
 if TYPE_CHECKING:  # a measuring worker imports this module, and has no use for what these would load
@@ -31,6 +34,11 @@ class Parameter:
     dtype: str
     role: str
     layout: Layout | None = None
+
+    @property
+    def element(self) -> np.dtype[Any]:
+        """The NumPy dtype of its elements."""
+        return np.dtype(ml_dtypes.bfloat16 if self.dtype == "bfloat16" else self.dtype)
 
     @property
     def stored_shape(self) -> tuple[int, ...]:

@@ -139,7 +139,7 @@ class Kernel:
 
     def __init__(self, kernel: KernelObject) -> None:
         self.object = kernel
-        slots = [_Slot(p, np.dtype(p.dtype), tuple(p.shape)) for p in kernel.parameters]
+        slots = [_Slot(p, p.element, tuple(p.shape)) for p in kernel.parameters]
         self._slots = [slot for slot in slots if slot.parameter.role != "output"]
         self._outputs = slots[len(self._slots) :]  # the last parameters
         self._stored_outputs = [slot.stored for slot in self._outputs]
