@@ -299,7 +299,7 @@ class CheckedOutput:
     def begin(self, parameter: Parameter) -> None:
         """Expect the output in this layout, in memory that is guarded just there."""
         self._parameter = parameter
-        self._array = self._buffer.array(parameter.stored_shape, np.dtype(parameter.dtype))
+        self._array = self._buffer.array(parameter.stored_shape, parameter.element)
 
     def poison(self, turn: int) -> None:
         """Fill the output with the poison of a turn."""
