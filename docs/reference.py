@@ -16,6 +16,7 @@ import autotune
 from autotune.schedules.primitives import primitives
 from autotune.search.strategies import strategies
 from autotune.targets import facts
+from autotune.tensor_expr.algorithms import algorithms
 from autotune.tensor_expr.operators import families, operators
 
 INDEX = Path(__file__).with_name("reference.md")
@@ -121,6 +122,15 @@ def operators_page() -> str:
     return "\n\n".join(parts)
 
 
+def algorithms_page() -> str:
+    """The other definitions of operators."""
+    parts = ["`alternatives(workload)` gives those that can compute a workload, with the error that each may make."]
+    for operator, found in algorithms().items():
+        parts.append(f"## `{operator}`")
+        parts += [_entry(name, define.__doc__) for name, define in found.items()]
+    return "\n\n".join(parts)
+
+
 def primitives_page() -> str:
     """The primitives, which are methods of a schedule."""
     parts = ["Each is a method of `Schedule` that returns a new schedule."]
@@ -160,6 +170,7 @@ def index() -> str:
     lists = {
         "python": [(title, names) for title, names in python_parts().items()],
         "operators": [(family.capitalize(), members) for family, members in families().items()],
+        "algorithms": [(f"Definitions of `{operator}`", found) for operator, found in algorithms().items()],
         "primitives": [("Schedule steps", primitives())],
         "strategies": [("Search", strategies())],
         "targets": [("Processors", facts.TARGETS)],
@@ -183,7 +194,8 @@ def _links(page: str, names: Iterable[str]) -> str:
 def pages() -> Mapping[Path, str]:
     """Every page and its text."""
     bodies = {
-        "python": python_page(), "operators": operators_page(), "primitives": primitives_page(),
+        "python": python_page(), "operators": operators_page(), "algorithms": algorithms_page(),
+        "primitives": primitives_page(),
         "strategies": strategies_page(), "targets": targets_page(),
     }  # fmt: skip
     return {
