@@ -8,18 +8,37 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from autotune.errors import ScheduleError, UsageError
 from autotune.schedules.bounds import Bounds
 from autotune.schedules.schedule import Schedule, create_schedule
-from autotune.tensor_expr import Expr, Tensor, Workload, absolute, cast, compute, exp, placeholder, reduce_axis, select
+from autotune.tensor_expr import (
+    Component,
+    Expr,
+    Tensor,
+    Workload,
+    absolute,
+    argmax,
+    argmin,
+    cast,
+    compute,
+    cumulative,
+    dtypes,
+    exp,
+    placeholder,
+    reduce_axis,
+    reducer,
+    select,
+)
 from autotune.tensor_expr import max as maximum
 from autotune.tensor_expr import min as minimum
 from autotune.tensor_expr import sum as total
 from autotune.tensor_expr.operators import get_operator
+from autotune.tensor_expr.tensor import as_output
 
 T = TypeVar("T")
+Array: TypeAlias = "Tensor | Component"
 DTYPES = ("float32", "float32", "float32", "float64", "int32", "int64", "int8", "uint8", "bool")
 MAX_STEPS = 14
 
@@ -95,24 +114,28 @@ def _matmul(source: Source) -> Workload:
 
 
 def _pipeline(source: Source) -> Workload:
-    """Two to five computes: element-wise, stencils, mirrors, broadcasts and reductions over what came before."""
+    """Two to five computes: element-wise, stencils, mirrors, broadcasts, reductions and scans of what came before."""
     rank = source.integer(1, 3)
     shape = tuple(source.integer(1, 23 if dim == rank - 1 else 7) for dim in range(rank))
     constant = source.integer(0, 3) == 0
-    tensors = [
+    tensors: list[Array] = [
         placeholder(shape, source.choice(DTYPES), "p"),
         placeholder(shape[-1:], source.choice(DTYPES), "q", constant=constant),
     ]
+    made: tuple[Array, ...] = ()
     for number in range(source.integer(1, 4)):
-        tensors.append(_next_stage(source, tensors, f"s{number}"))
-    used = tensors[-1]
-    return Workload(used)
+        made = _next_stage(source, tensors, f"s{number}")
+        tensors += made
+    return Workload(as_output(made if source.integer(0, 2) else made[-1:]))
 
 
-def _next_stage(source: Source, tensors: list[Tensor], name: str) -> Tensor:
+def _next_stage(source: Source, tensors: list[Array], name: str) -> tuple[Array, ...]:
     base = tensors[-1] if source.integer(0, 3) else source.choice(tensors)
-    if source.integer(0, 2) == 0 and base.shape:
+    kind = source.integer(0, 11)
+    if kind <= 3 and base.shape:
         return _reduction(source, base, tensors, name)
+    if kind == 4:
+        return _scan(source, base, name)
     shape = tuple(max_size(source, size) for size in base.shape)
 
     def body(*axes: Expr) -> Expr:
@@ -129,34 +152,73 @@ def max_size(source: Source, size: int) -> int:
     return source.choice((size, size, size, size + 1, max(1, size - 2), 2 * size))
 
 
-def _reduction(source: Source, base: Tensor, tensors: list[Tensor], name: str) -> Tensor:
+def _numbers(value: Expr) -> Expr:
+    return cast(value, "int32") if value.dtype == "bool" else value
+
+
+def _merged_extent(a: tuple[Expr, ...], b: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    return minimum(a[0], b[0]), maximum(a[1], b[1])
+
+
+def _merged_count(a: tuple[Expr, ...], b: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """The largest value, and how often it occurs."""
+    largest = maximum(a[0], b[0])
+    return largest, select(a[0] < largest, 0, a[1]) + select(b[0] < largest, 0, b[1])
+
+
+EXTENT = reducer(_merged_extent, (dtypes.highest, dtypes.lowest), "extent")
+COUNT = reducer(_merged_count, (dtypes.lowest, 0), "count")
+# What compares exactly compares integers: where float32 and float64 round differently, another index may be right.
+REDUCTIONS: tuple[Any, ...] = (
+    total,
+    total,
+    total,
+    maximum,
+    minimum,
+    lambda value, axis: argmax(cast(value, "int32"), axis=axis),
+    lambda value, axis: argmin(cast(value, "int8"), axis=axis),
+    lambda value, axis: EXTENT((value, value), axis=axis),
+    lambda value, axis: COUNT((cast(value, "int32"), 1), axis=axis),
+    lambda value, axis: (total(value, axis=axis), maximum(value, axis=axis)),
+)
+SCANS: tuple[Any, ...] = (
+    lambda value, axis: cumulative("sum", value, axis=axis),
+    lambda value, axis: cumulative("max", value, axis=axis),
+    lambda value, axis: cumulative("argmax", (cast(value, "int32"), axis), axis=axis),
+    lambda value, axis: cumulative(COUNT, (cast(value, "int32"), 1), axis=axis),
+)
+
+
+def _scan(source: Source, base: Array, name: str) -> tuple[Array, ...]:
+    scan, dim = source.choice(SCANS), source.integer(0, len(base.shape) - 1)
+    return _declare(base.shape, lambda *axes: scan(_numbers(_read(source, base, axes)), axes[dim]), name)
+
+
+def _reduction(source: Source, base: Array, tensors: list[Array], name: str) -> tuple[Array, ...]:
     rank = len(base.shape)
     chosen = sorted({source.integer(0, rank - 1) for _ in range(source.integer(1, 2))})
     axes = {dim: reduce_axis(base.shape[dim], f"r{dim}") for dim in chosen}
     kept = [dim for dim in range(rank) if dim not in axes] or []
     shape = tuple(base.shape[dim] for dim in kept) or (1,)
-    reduce = source.choice((total, total, maximum, minimum))
+    reduce = source.choice(REDUCTIONS)
 
     def body(*outer: Expr) -> Expr:
         indices = [axes[dim] if dim in axes else outer[kept.index(dim)] for dim in range(rank)]
-        value = base[tuple(indices)]
-        if base.dtype == "bool":
-            value = cast(value, "int32")
+        value = _numbers(base[tuple(indices)])
         if source.integer(0, 2) == 0:
-            value = _combine(source, value, _operand(source, tensors, tuple(indices), value))
-            if value.dtype == "bool":
-                value = cast(value, "int32")
+            value = _numbers(_combine(source, value, _operand(source, tensors, tuple(indices), value)))
         return reduce(value, axis=tuple(axes.values()))
 
     return _declare(shape, body, name)
 
 
-def _declare(shape: tuple[int, ...], body: Any, name: str) -> Tensor:
+def _declare(shape: tuple[int, ...], body: Any, name: str) -> tuple[Array, ...]:
     functions = {1: lambda i: body(i), 2: lambda i, j: body(i, j), 3: lambda i, j, k: body(i, j, k)}
-    return compute(shape, functions[len(shape)], name=name)
+    made: Any = compute(shape, functions[len(shape)], name=name)
+    return made if isinstance(made, tuple) else (made,)
 
 
-def _read(source: Source, tensor: Tensor, axes: tuple[Expr, ...]) -> Expr:
+def _read(source: Source, tensor: Array, axes: tuple[Expr, ...]) -> Expr:
     """An element of the tensor near the point: shifted under a guard, mirrored, divided, wrapped or plain."""
     indices: list[Expr] = []
     guards: list[Expr] = []
@@ -188,7 +250,7 @@ def _read(source: Source, tensor: Tensor, axes: tuple[Expr, ...]) -> Expr:
     return select(condition, value, False if tensor.dtype == "bool" else source.integer(0, 3))
 
 
-def _operand(source: Source, tensors: list[Tensor], axes: tuple[Expr, ...], value: Expr) -> Expr:
+def _operand(source: Source, tensors: list[Array], axes: tuple[Expr, ...], value: Expr) -> Expr:
     kind = source.integer(0, 3)
     if kind == 0:
         return value

@@ -79,6 +79,12 @@ kernel(a: input float32[7, 5], b: constant float32[5, 21], c: output float32[7, 
         schedule = create_schedule(y).reorder("y", ["k", "i", "j"]).unroll("y", "i").vectorize("y", "j")
         assert "y.sum" not in text_of(schedule)
 
+    def test_loops_inside_of_vector_lanes_are_left_alone(self) -> None:
+        schedule = create_schedule(matmul()).split("c", "r", [2]).unroll("c", "r.0").unroll("c", "r.1")
+        schedule = schedule.reorder("c", ["i", "r.1", "j", "r.0"]).vectorize("c", "j")
+        assert "c.sum" not in text_of(schedule)
+        assert compare(schedule, native_target()) == ""
+
     def test_loops_that_move_the_element_are_left_alone(self) -> None:
         schedule = create_schedule(matmul()).reorder("c", ["r", "i", "j"])
         assert "c.sum" not in text_of(schedule)

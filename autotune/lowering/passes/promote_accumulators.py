@@ -80,7 +80,9 @@ class _Promotion:
         self.registers = registers
 
     def visit(self, stmt: Stmt) -> Stmt:
-        """Promote at the outermost loops that allow it."""
+        """Promote at the outermost loops that allow it; a buffer inside of a vectorised loop would be one per lane."""
+        if isinstance(stmt, For) and stmt.kind == "vectorize":
+            return stmt
         if isinstance(stmt, For) and stmt.kind == "serial":
             updates = self._updates(stmt)
             if updates:
