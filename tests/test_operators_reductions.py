@@ -14,14 +14,20 @@ from autotune.tensor_expr.operators import get_operator, operators
 
 REDUCTIONS = {name: op for name, op in operators().items() if op.family == "reduction"}
 OVER_AXES = [name for name, op in REDUCTIONS.items() if op.params[1].name == "axes"]
-OVER_ONE = [name for name, op in REDUCTIONS.items() if op.params[1].name == "axis"]
+OVER_ONE = [name for name, op in REDUCTIONS.items() if name.startswith("arg")]
+CUMULATIVE = [name for name, op in REDUCTIONS.items() if name.startswith("cum")]
 
 
 def test_every_reduction_is_in_a_group() -> None:
-    assert {*OVER_AXES, *OVER_ONE} == set(REDUCTIONS) and OVER_ONE
+    assert {*OVER_AXES, *OVER_ONE, *CUMULATIVE} == set(REDUCTIONS) and OVER_ONE and CUMULATIVE
 
 
 def cases(name: str) -> list[dict[str, Any]]:
+    if name in CUMULATIVE:
+        return [
+            {"shape": "3,7,19", "axis": axis, "exclusive": exclusive, "reverse": reverse}
+            for axis, exclusive, reverse in ((-1, 0, 0), (1, 1, 0), (0, 0, 1), (2, 1, 1))
+        ] + [{"shape": "1", "axis": 0, "exclusive": True}]
     axis = "axis" if name in OVER_ONE else "axes"
     found: list[dict[str, Any]] = [
         {"shape": "3,7,19", axis: 1},
