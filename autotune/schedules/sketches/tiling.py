@@ -8,6 +8,9 @@ register tile at a time, its reduction loops inside::
         anchor: reduction loops, the innermost of them partly unrolled
                   register tile, unrolled and vectorised
         copy of the tile to the output
+
+Where the output's rows run across the vectors, the tile goes through memory: generators load it back by blocks of
+columns, in a loop, for a fraction of the code that a transpose in registers takes.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ from itertools import product
 
 from autotune.schedules.sketches.draft import Draft, axes_of, block_choices, knob, tile_choices
 from autotune.schedules.state import reads
+from autotune.tensor_expr import dtypes
+
+BLOCK_BYTES = 16  # of neighbouring columns, which interleaving instructions turn into rows
 
 
 def tiling(draft: Draft) -> list[Draft]:
@@ -55,6 +61,9 @@ def _tile(draft: Draft, outer: tuple[str, ...], middle: tuple[str, ...], reducin
     anchor, out = draft.anchor, draft.out
     assert anchor is not None
     lanes = draft.lanes(anchor)
+    crossing = _crossing(draft)
+    if crossing:
+        draft = draft.step("cache_read", anchor, out)
     names = dict(
         zip(
             (a.name for a in draft.anchor_stage.tensor.axes),
@@ -72,10 +81,47 @@ def _tile(draft: Draft, outer: tuple[str, ...], middle: tuple[str, ...], reducin
         draft = draft.step("split", out, own, [knob(f"{own}.block", blocks), knob(f"{own}.tile", register)])
     loops = [names[axis] for axis in outer], [names[axis] for axis in middle]
     order = [f"{axis}.0" for axis in loops[0]] + [f"{axis}.1" for axis in loops[1]]
-    draft = draft.step("reorder", out, [*order, *(f"{axis}.2" for axis in names.values())])
+    tile = [f"{axis}.2" for axis in names.values()]
+    draft = draft.step("reorder", out, [*order, *tile])
+    if crossing:
+        draft = _through_memory(_transposed_copy(draft, order, tile, names[crossing]), crossing, order[-1])
+    else:
+        draft = _copy(draft, tile)
     draft = draft.step("compute_at", anchor, out, order[-1])
     draft = replace(draft, outer=tuple(order[: len(names)]), middle=tuple(order[len(names) :]))
-    return _register_tile(_copy(draft, [f"{axis}.2" for axis in names.values()]), reducing)
+    return _register_tile(draft, reducing)
+
+
+def _crossing(draft: Draft) -> str | None:
+    """The anchor's vector axis where vectors lie across the output's rows and blocks of columns can be loaded."""
+    tensor = draft.anchor_stage.tensor
+    crosses = draft.vector != tensor.axes[-1].name and dtypes.itemsize(tensor.dtype) in (4, 8)
+    return draft.vector if crosses else None
+
+
+def _through_memory(draft: Draft, crossing: str, at: str) -> Draft:
+    """The copy of the tile in memory, written vector by vector."""
+    name, axes = f"{draft.anchor}.{draft.out}", draft.anchor_stage.tensor.axes
+    dims = [f"d{dim}" for dim in range(len(axes))]
+    across = dims[[axis.name for axis in axes].index(crossing)]
+    rest = [dim for dim in dims if dim != across]
+    draft = draft.step("compute_at", name, draft.out, at).step("split", name, across, [draft.lanes(name)])
+    draft = draft.step("reorder", name, [*rest, f"{across}.0", f"{across}.1"])
+    for loop in (*rest, f"{across}.0"):
+        draft = draft.step("unroll", name, loop)
+    return draft.step("vectorize", name, f"{across}.1")
+
+
+def _transposed_copy(draft: Draft, order: list[str], tile: list[str], across: str) -> Draft:
+    """The output's loops over one register tile: a loop over blocks of columns, the block unrolled, rows vectorised."""
+    columns = BLOCK_BYTES // dtypes.itemsize(draft.anchor_stage.tensor.dtype)
+    crossing = f"{across}.2"
+    draft = draft.step("split", draft.out, crossing, [columns])
+    inner = [loop for loop in tile[:-1] if loop != crossing] + [f"{crossing}.1"]
+    draft = draft.step("reorder", draft.out, [*order, f"{crossing}.0", *inner, tile[-1]])
+    for loop in inner:
+        draft = draft.step("unroll", draft.out, loop)
+    return draft.step("vectorize", draft.out, tile[-1])
 
 
 def _register_tile(draft: Draft, reducing: tuple[str, ...]) -> Draft:
