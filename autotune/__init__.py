@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from autotune.tensor_expr import expm1 as expm1
     from autotune.tensor_expr import floor as floor
     from autotune.tensor_expr import fmod as fmod
+    from autotune.tensor_expr import if_in_bounds as if_in_bounds
     from autotune.tensor_expr import isfinite as isfinite
     from autotune.tensor_expr import isinf as isinf
     from autotune.tensor_expr import isnan as isnan
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from autotune.tensor_expr import log2 as log2
     from autotune.tensor_expr import max as max
     from autotune.tensor_expr import min as min
+    from autotune.tensor_expr import padded as padded
     from autotune.tensor_expr import placeholder as placeholder
     from autotune.tensor_expr import pow as pow
     from autotune.tensor_expr import prod as prod
@@ -116,9 +118,10 @@ _MODULES = {
     "autotune.tensor_expr": (
         "Axis", "Component", "Expr", "Tensor", "Workload", "absolute", "acos", "acosh", "all", "all_of", "any",
         "argmax", "argmin", "asin", "asinh", "atan", "atanh", "call", "cast", "ceil", "compute", "cos", "cosh",
-        "cumulative", "erf", "exp", "exp2", "expm1", "floor", "fmod", "isfinite", "isinf", "isnan", "log", "log1p",
-        "log2", "max", "min", "placeholder", "pow", "prod", "reciprocal", "reduce_axis", "reducer", "round", "rsqrt",
-        "saturating_cast", "select", "sigmoid", "sign", "sin", "sinh", "sqrt", "sum", "tan", "tanh", "trunc",
+        "cumulative", "erf", "exp", "exp2", "expm1", "floor", "fmod", "if_in_bounds", "isfinite", "isinf", "isnan",
+        "log", "log1p", "log2", "max", "min", "padded", "placeholder", "pow", "prod", "reciprocal", "reduce_axis",
+        "reducer", "round", "rsqrt", "saturating_cast", "select", "sigmoid", "sign", "sin", "sinh", "sqrt", "sum",
+        "tan", "tanh", "trunc",
     ),
     "autotune.tensor_expr.algorithms": ("Alternative", "alternatives"),
     "autotune.tensor_expr.operators.conv2d": ("conv2d",),

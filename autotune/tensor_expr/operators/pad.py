@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,27 +10,12 @@ import numpy as np
 
 from autotune.errors import UsageError
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.expr import Expr, all_of, binary, select
+from autotune.tensor_expr.borders import BORDERS, MODES
+from autotune.tensor_expr.expr import Expr, all_of, select
 from autotune.tensor_expr.operators import registry
 from autotune.tensor_expr.operators.registry import Param, Value, integers, number, one_of, register, text
-from autotune.tensor_expr.operators.shared.indices import clamped
 from autotune.tensor_expr.tensor import compute, placeholder
 from autotune.tensor_expr.workload import Workload
-
-
-def _reflected(place: Expr, extent: int) -> Expr:
-    """Mirrored at the first and the last element, which are not repeated."""
-    inside = binary("max", place, -place)
-    return binary("min", inside, 2 * (extent - 1) - inside)
-
-
-# Where the element for a place outside comes from; for ``constant`` the place is tested instead.
-_SOURCES: Mapping[str, Callable[[Expr, int], Expr]] = {
-    "constant": lambda place, extent: place,
-    "edge": clamped,
-    "reflect": _reflected,
-    "wrap": lambda place, extent: place % extent,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +37,9 @@ class _Axis:
 
     def source(self, mode: str, place: Expr) -> Expr:
         """The input's index for a place, which counts from the first element that is kept."""
-        return self.first + (_SOURCES[mode](place, self.kept) if max(self.before, self.after) > 0 else place)
+        return self.first + (
+            BORDERS[mode](place, self.kept, False) if mode in BORDERS and max(self.before, self.after) > 0 else place
+        )
 
     def tests(self, place: Expr) -> list[Expr]:
         """What holds of places that lie inside."""
@@ -65,7 +52,7 @@ class _Axis:
     (
         Param("shape", "1,64,56,56", "shape of the input"),
         Param("pads", "0,0,3,3,0,0,3,3", "how many before each axis, then how many after each; negative ones remove"),
-        Param("mode", "constant", f"one of {', '.join(_SOURCES)}"),
+        Param("mode", "constant", f"one of {', '.join(MODES)}"),
         Param("value", 0.0, "what constant padding holds"),
         Param("dtype", "float32", f"one of {', '.join(dtypes.DTYPES)}"),
     ),
@@ -80,7 +67,7 @@ def pad(shape: Any, pads: Any, mode: str, value: Any, dtype: str) -> Workload:
     """
     extents, around = registry.shape("shape", shape), integers("pads", pads)
     rank = len(extents)
-    one_of("mode", mode, _SOURCES)
+    one_of("mode", mode, MODES)
     one_of("dtype", dtype, dtypes.DTYPES)
     if len(around) != 2 * rank:
         raise UsageError(f"pads has {len(around)} entries; {rank} dimensions take {2 * rank}, all before and all after")
