@@ -269,6 +269,78 @@ kernel(x: input float32[9, 11], b: output float32[11, 9])
                     b[p.0 * 3 + p.1, q.0 * 4 + q.1] = a[q.1, p.1] * 2.0
 """,
     ),
+    (
+        "atomic",
+        row_sums(),
+        lambda s: s.split("c", "k", [8]).atomic("c").reorder("c", ["k.0", "i", "k.1"]).parallel("c", "k.0"),
+        """
+kernel(x: input float32[5, 37], c: output float32[5])
+    for i in 0..5:
+        c[i] = 0.0
+    parallel for k.0 in 0..5:
+        for i_2 in 0..5:
+            for k.1 in 0..min(8, 37 - k.0 * 8):
+                atomic c[i_2] = c[i_2] + x[i_2, k.0 * 8 + k.1]
+""",
+    ),
+    (
+        "atomic without threads is nothing",
+        row_sums(),
+        lambda s: s.atomic("c"),
+        """
+kernel(x: input float32[5, 37], c: output float32[5])
+    for i in 0..5:
+        c[i] = 0.0
+        c.sum = buffer float32[1]
+        c.sum[0] = c[i]
+        for k in 0..37:
+            c.sum[0] = c.sum[0] + x[i, k]
+        c[i] = c.sum[0]
+""",
+    ),
+    (
+        "parallel over fused, imperfect tiles",
+        double(),
+        lambda s: s.tile("y", ["i", "j"], [4, 3]).fuse("y", ["i.0", "j.0"]).parallel("y", "i.0+j.0"),
+        """
+kernel(x: input float32[13, 7], y: output float32[13, 7])
+    parallel for (i.0+j.0) in 0..12:
+        for i.1 in 0..min(4, 13 - (i.0+j.0) // 3 * 4):
+            for j.1 in 0..min(3, 7 - (i.0+j.0) % 3 * 3):
+                y[(i.0+j.0) // 3 * 4 + i.1, (i.0+j.0) % 3 * 3 + j.1] = x[(i.0+j.0) // 3 * 4 + i.1, (i.0+j.0) % 3 * 3 + j.1] * 2.0
+""",
+    ),
+    (
+        "cache_read in a layout",
+        matmul(),
+        lambda s: s.cache_read("b", "c", [[1, 8]], ["1.outer", "0", "1.inner"]).compute_at("b.c", "c", "i"),
+        """
+kernel(a: input float32[7, 5], b: constant float32[5, 21], c: output float32[7, 21])
+    for i in 0..7:
+        b.c = buffer float32[3, 5, 8]
+        for d0 in 0..5:
+            for d1 in 0..21:
+                b.c[d1 // 8, d0, d1 % 8] = b[d0, d1]
+        for j in 0..21:
+            c[i, j] = 0.0
+            c.sum = buffer float32[1]
+            c.sum[0] = c[i, j]
+            for r in 0..5:
+                c.sum[0] = c.sum[0] + a[i, r] * b.c[j // 8, r, j % 8]
+            c[i, j] = c.sum[0]
+""",
+    ),
+    (
+        "transform_layout of a caller's arrays",
+        double(),
+        lambda s: s.transform_layout("x", [[1, 4]], ["1.outer", "0", "1.inner"]).transform_layout("y", [], ["1", "0"]),
+        """
+kernel(x: input float32[2, 13, 4], y: output float32[7, 13])
+    for i in 0..13:
+        for j in 0..7:
+            y[j, i] = x[j // 4, i, j % 4] * 2.0
+""",
+    ),
 ]
 
 REFUSED: list[tuple[Tensor, Apply, str]] = [
@@ -298,6 +370,12 @@ REFUSED: list[tuple[Tensor, Apply, str]] = [
     (transposed_copy(), lambda s: s.reverse_compute_at("b", "a", "k"), r"'a': axis 'k' does not exist; its axes are: i, j"),
     (transposed_copy(), lambda s: s.unroll("b", "q").reverse_compute_at("b", "a", "i"), r"'b' has been scheduled already; reverse_compute_at needs a consumer with plain loops"),
     (transposed_copy(), lambda s: s.vectorize("a", "j").reverse_compute_at("b", "a", "j"), r"'b': axis 'p' is vectorized; compute 'a' at an axis outside it: q"),
-    (matmul(), lambda s: s.cache_write("c").reverse_compute_at("c", "c.tile", "r"), r"'c.tile': axis 'r' is a reduction, so that its elements are not complete inside; compute 'c' at an axis outside it"),
+    (matmul(), lambda s: s.cache_write("c").reverse_compute_at("c", "c.tile", "r"), r"'c.tile': axis 'r' carries a dependence, so that elements are not complete inside it; compute 'c' at an axis outside it"),
     (transposed_copy(), lambda s: s.split("a", "i", [4], ["p", "t"]).reverse_compute_at("b", "a", "p"), r"'b': the name 'p' is taken; its axes are: p, q"),
+    (row_sums(), lambda s: s.reorder("c", ["k", "i"]).parallel("c", "k"), r"'c': axis 'k' is a reduction, whose iterations write one element, and cannot be parallel, unless atomic allows it; its spatial axes are: i"),
+    (row_sums(), lambda s: s.atomic("c").vectorize("c", "k"), r"'c': axis 'k' is a reduction, whose iterations write one element, and cannot be vectorized; its spatial axes are: i"),
+    (double(), lambda s: s.atomic("y"), r"'y' is not a reduction: it has no updates to make atomic"),
+    (row_sums(), lambda s: s.atomic("c").reorder("c", ["k", "i"]).vectorize("c", "i").parallel("c", "k"), r"'c': axis 'i' cannot be vectorized beside a parallel reduction"),
+    (row_sums(), lambda s: s.atomic("c").reorder("c", ["k", "i"]).parallel("c", "k").vectorize("c", "i"), r"'c': axis 'i' cannot be vectorized beside a parallel reduction"),
+    (row_sums(), lambda s: s.atomic("c").cache_write("c"), r"'c' has been scheduled already; cache_write comes before its loops are changed"),
 ]  # fmt: skip

@@ -180,28 +180,40 @@ class _Shadow:
     """Who touched the elements of a buffer in the present run of a concurrent loop.
 
     Iterations have numbers that grow from run to run; those of the present one begin at ``base``. For each element: the
-    last iteration that wrote it, the first that read it, and another one that read it; each with the access.
+    last iteration that wrote it, the first that read it, and another one that read it; each with the access. So, too,
+    for atomic updates, which do not race with each other.
     """
 
     def __init__(self, loop: For, buffer: Buffer, accesses: Sequence[Access]) -> None:
         self.loop, self.buffer, self.accesses = loop, buffer, accesses
         self.base = 0
-        self.written, self.first, self.other = ([(-1, -1)] * _places(buffer) for _ in range(3))
+        self.written, self.first, self.other, self.updated, self.also = ([(-1, -1)] * _places(buffer) for _ in range(5))
 
     def read(self, offset: int, iteration: int, access: int) -> None:
-        writer, first = self.written[offset], self.first[offset]
-        if writer[0] >= self.base and writer[0] != iteration:
-            raise self._race(offset, writer, (iteration, access))
+        first = self.first[offset]
+        for seen in (self.written[offset], self.updated[offset], self.also[offset]):
+            if seen[0] >= self.base and seen[0] != iteration:
+                raise self._race(offset, seen, (iteration, access))
         if first[0] < self.base:
             self.first[offset] = (iteration, access)
         elif first[0] != iteration:
             self.other[offset] = (iteration, access)
 
     def write(self, offset: int, iteration: int, access: int) -> None:
-        for seen in (self.written[offset], self.first[offset], self.other[offset]):
+        touched = (self.written, self.first, self.other, self.updated, self.also)
+        for seen in [touches[offset] for touches in touched]:
             if seen[0] >= self.base and seen[0] != iteration:
                 raise self._race(offset, seen, (iteration, access))
         self.written[offset] = (iteration, access)
+
+    def update(self, offset: int, iteration: int, access: int) -> None:
+        for seen in (self.written[offset], self.first[offset], self.other[offset]):
+            if seen[0] >= self.base and seen[0] != iteration:
+                raise self._race(offset, seen, (iteration, access))
+        if self.updated[offset][0] < self.base:
+            self.updated[offset] = (iteration, access)
+        elif self.updated[offset][0] != iteration:
+            self.also[offset] = (iteration, access)
 
     def _race(self, offset: int, *touches: tuple[int, int]) -> Fault:
         element = _shown(self.buffer.name, _position(self.buffer, offset))

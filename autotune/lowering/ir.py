@@ -11,6 +11,7 @@ Block        statements in order
 Store        one element of a buffer becomes a value; ``Load`` in the value reads one. ``nontemporal``: a hint that the
              caches need not keep it
 Together     several stores that take effect at once: all values are computed before any element changes
+Atomic       a store of ``element op value``: no other thread changes the element between its load and its store
 If           the first branch where the condition holds, else the second
 Allocate     a buffer that exists while its body runs; its content is undefined at first
 Prefetch     a hint that the cache line of an element will be read soon; the element need not exist
@@ -93,6 +94,13 @@ class Together(Stmt):
     """Components of one point: each value may read what the other stores change. No two store to one element."""
 
     stores: tuple[Store, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Atomic(Stmt):
+    """The store's value is a ``Binary`` whose first operand loads the element that is stored."""
+
+    store: Store
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,9 +201,11 @@ def statements(stmt: Stmt) -> Iterator[Stmt]:
 
 
 def stores(stmt: Stmt) -> tuple[Store, ...]:
-    """The stores that the statement itself makes; those of ``Together`` are no statements of their own."""
+    """The stores that the statement itself makes; those of ``Together`` or ``Atomic`` are no statements."""
     if isinstance(stmt, Together):
         return stmt.stores
+    if isinstance(stmt, Atomic):
+        return (stmt.store,)
     return (stmt,) if isinstance(stmt, Store) else ()
 
 
@@ -203,7 +213,7 @@ def expressions(stmt: Stmt) -> tuple[Expr, ...]:
     """The expressions that the statement itself holds."""
     if isinstance(stmt, For):
         return (stmt.extent,)
-    if isinstance(stmt, (Store, Together)):
+    if isinstance(stmt, (Store, Together, Atomic)):
         return tuple(expr for store in stores(stmt) for expr in (*store.indices, store.value))
     if isinstance(stmt, Prefetch):
         return stmt.indices

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autotune.lowering.context import Context
-from autotune.lowering.ir import Buffer, If, Stmt, Store, Together, block, loads
+from autotune.lowering.ir import Atomic, Buffer, If, Stmt, Store, Together, block, loads
 from autotune.lowering.loop_tree import LoopTree
+from autotune.schedules.dependences import updates_at_once
 from autotune.schedules.state import Stage, State
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import ZERO, Affine, affine, weighted_sum
@@ -64,6 +65,9 @@ class Leaves:
         if tensor.reduce_axes:
             held = [Load(buffer.dtype, buffer, indices) for buffer in buffers]
             results = _merged(tensor.bodies, held, results)
+            if updates_at_once(stage):
+                updates = [Store(buffer, indices, value) for buffer, value in zip(buffers, results, strict=True)]
+                return block(*map(Atomic, updates))
         if tensor.scan_dim is not None:
             return self._scanned(stage, tensor.scan_dim, local, context, results)
         return _stores(buffers, indices, results, stage.details.streamed)

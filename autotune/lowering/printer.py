@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autotune.lowering.ir import (
     Allocate,
+    Atomic,
     Block,
     Buffer,
     For,
@@ -122,6 +123,8 @@ def _lines(stmt: Stmt, depth: int, out: list[str]) -> None:
     elif isinstance(stmt, Store):
         bypass = "  # non-temporal" if stmt.nontemporal else ""
         out.append(f"{pad}{_place(stmt)} = {show_expr(stmt.value)}{bypass}")
+    elif isinstance(stmt, Atomic):
+        out.append(f"{pad}atomic {_place(stmt.store)} = {show_expr(stmt.store.value)}")
     elif isinstance(stmt, Together):
         places, values = map(_place, stmt.stores), (show_expr(store.value) for store in stmt.stores)
         out.append(f"{pad}{', '.join(places)} = {', '.join(values)}")

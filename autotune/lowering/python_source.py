@@ -20,6 +20,7 @@ import numpy as np
 
 from autotune.lowering.ir import (
     Allocate,
+    Atomic,
     Block,
     Buffer,
     For,
@@ -159,7 +160,7 @@ class _Writer:
         if isinstance(stmt, Block):
             for inner in stmt.statements:
                 self._statement(inner, lines, scope)
-        elif isinstance(stmt, (Store, Together)):
+        elif isinstance(stmt, (Store, Together, Atomic)):
             self._stores(stores(stmt), lines)
         elif isinstance(stmt, For):
             self._loop(stmt, lines, scope)
@@ -239,7 +240,8 @@ class _Writer:
             shadow = f"S{name[1:]}_{self.names[loop.var][1:]}"
             self.shadows[shadow] = (loop, buffer)
             access = self._access(verb, buffer)
-            lines.add(f"{shadow}.{verb}({offset}, {self._iteration(loop)}, {access})")
+            touch = "update" if isinstance(self.stmt, Atomic) and self.stmt.store.buffer is buffer else verb
+            lines.add(f"{shadow}.{touch}({offset}, {self._iteration(loop)}, {access})")
         return offset
 
     # -- expressions -------------------------------------------------------------------------------------------

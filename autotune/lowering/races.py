@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autotune.lowering.ir import Allocate, Buffer, For, If, Stmt, Store, children, stores
+from autotune.lowering.ir import Allocate, Atomic, Buffer, For, If, Stmt, Store, children, stores
 from autotune.tensor_expr.expr import Expr, Load, Var, walk
 
 
@@ -14,7 +14,7 @@ def shared_store(loop: For) -> Store | None:
     stack: list[tuple[Stmt, frozenset[Buffer]]] = [(loop.body, frozenset())]
     while stack:
         stmt, own = stack.pop()
-        for store in stores(stmt):
+        for store in () if isinstance(stmt, Atomic) else stores(stmt):
             if store.buffer not in own and not _depends(store.indices, loop.var):
                 return store
         if isinstance(stmt, Allocate):

@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 
 from autotune.errors import ScheduleError
 from autotune.schedules.state import Stage, State, reads
+from autotune.tensor_expr.expr import Binary, Reduce
+from autotune.tensor_expr.reducers import Reducer
 
 REDUCTION, ORDERED = "reduction", "ordered"
 _DONE = {"vectorize": "vectorized", "parallel": "parallel"}
@@ -64,7 +66,42 @@ def check_independent(stage: Stage, axis: str, kind: str) -> None:
     else:
         why = "runs in order, since each iteration needs the one before it, and"
     done = _DONE.get(kind, f"bound to {kind}")
-    raise ScheduleError(f"stage {stage.name!r}: axis {axis!r} {why} cannot be {done}; its spatial axes are: {spatial}")
+    hint = ", unless atomic allows it" if kind == "parallel" and dependence == REDUCTION else ""
+    raise ScheduleError(
+        f"stage {stage.name!r}: axis {axis!r} {why} cannot be {done}{hint}; its spatial axes are: {spatial}"
+    )
+
+
+def updates_at_once(stage: Stage) -> bool:
+    """Whether threads share a loop of the stage that carries a reduction, so that its updates must be atomic."""
+    return any(stage.kind(loop) == "parallel" for loop in carried(stage))
+
+
+def check_atomic(stage: Stage) -> None:
+    """Refuse atomic updates that no instruction can make."""
+    if not stage.tensor.reduce_axes:
+        raise ScheduleError(f"stage {stage.name!r} is not a reduction: it has no updates to make atomic")
+    for body in stage.tensor.bodies:
+        if not (isinstance(body, Reduce) and _is_operation(body.reducer)) or body.dtype in ("float16", "bfloat16"):
+            raise ScheduleError(
+                f"stage {stage.name!r}: atomic updates are single operations (sum, prod, max, min, any, all) on "
+                f"integers, bool, float32 or float64"
+            )
+    if updates_at_once(stage):
+        vectors = [loop for loop in stage.loops if stage.kind(loop) == "vectorize"]
+        if vectors:
+            raise ScheduleError(
+                f"stage {stage.name!r}: axis {vectors[0]!r} cannot be vectorized beside a parallel reduction, whose "
+                f"atomic updates take one element at a time"
+            )
+
+
+def _is_operation(reducer: Reducer) -> bool:
+    """Whether combining is one operation on what is there and a new value."""
+    if len(reducer.results) != 1:
+        return False
+    (result,) = reducer.results
+    return isinstance(result, Binary) and result.a is reducer.left[0] and result.b is reducer.right[0]
 
 
 def check_fusable(stage: Stage, axes: Sequence[str]) -> None:

@@ -133,7 +133,13 @@ class Stage:
     @property
     def is_scheduled(self) -> bool:
         """Whether a step has touched its loops or its place."""
-        touched = bool(self.kinds) or self.attach is not None or self.block is not None or self.details is not PLAIN
+        touched = (
+            self.atomic
+            or bool(self.kinds)
+            or self.attach is not None
+            or self.block is not None
+            or self.details is not PLAIN
+        )
         return touched or self.loops != self.axis_names
 
     @property

@@ -14,6 +14,7 @@ from autotune.errors import AutotuneError
 from autotune.lowering.analysis import function_ranges
 from autotune.lowering.ir import (
     Allocate,
+    Atomic,
     Buffer,
     For,
     Function,
@@ -24,6 +25,7 @@ from autotune.lowering.ir import (
     Store,
     children,
     expressions,
+    loads,
     statements,
     stores,
 )
@@ -100,6 +102,8 @@ def _check(stmt: Stmt, scope: _Scope) -> None:
     else:
         for store in stores(stmt):
             _check_store(store, scope)
+        if isinstance(stmt, Atomic):
+            _check_update(stmt.store)
         if len({store.buffer for store in stores(stmt)}) < len(stores(stmt)):
             first = stores(stmt)[0].buffer.name
             raise VerifyError(f"{first!r} and what is stored with it are not all different buffers")
@@ -118,6 +122,14 @@ def _check_store(store: Store, scope: _Scope) -> None:
     if store.buffer.role in ("input", "constant"):
         raise VerifyError(f"{store.buffer.name!r} is stored to, but it is the caller's {store.buffer.role}")
     scope.written.add(store.buffer)
+
+
+def _check_update(store: Store) -> None:
+    value = store.value
+    element = value.a if isinstance(value, Binary) else value
+    same = isinstance(element, Load) and element.buffer is store.buffer and element.indices == store.indices
+    if not same or [load.buffer for load in loads(store)].count(store.buffer) != 1:
+        raise VerifyError(f"an atomic update of {store.buffer.name!r} is not one operation on the element and a value")
 
 
 def _check_loop(loop: For, scope: _Scope) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autotune.errors import ScheduleError
-from autotune.schedules.dependences import check_independent
+from autotune.schedules.dependences import check_atomic, check_independent
 from autotune.schedules.primitives.step import Step, check_plain, primitive
 from autotune.schedules.state import State
 
@@ -19,6 +19,8 @@ class Parallel(Step):
 
         for i in 0..64:             for i in 0..64, on all threads:
             c[i] = a[i] * 2             c[i] = a[i] * 2
+
+    The loop may be a fused one. A loop of a reduction needs ``atomic``, or ``rfactor``.
     """
 
     stage: str
@@ -38,4 +40,7 @@ class Parallel(Step):
                 f"stage {stage.name!r}: only the outermost axis can be parallel, not {self.axis!r}; "
                 f"its axes are: {', '.join(stage.loops)}"
             )
-        return state.with_stage(stage.with_kind(self.axis, "parallel"))
+        stage = stage.with_kind(self.axis, "parallel")
+        if stage.atomic:
+            check_atomic(stage)
+        return state.with_stage(stage)

@@ -49,8 +49,8 @@ class ReverseComputeAt(Step):
         for loop in outer:
             if loop in carried(producer):
                 raise ScheduleError(
-                    f"stage {producer.name!r}: axis {loop!r} is a reduction, so that its elements are not complete "
-                    f"inside; compute {consumer.name!r} at an axis outside it"
+                    f"stage {producer.name!r}: axis {loop!r} carries a dependence, so that elements are not complete "
+                    f"inside it; compute {consumer.name!r} at an axis outside it"
                 )
         axes = _matching(consumer, producer)
         relations = _needed(producer, outer)

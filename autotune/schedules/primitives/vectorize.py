@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autotune.errors import ScheduleError
-from autotune.schedules.dependences import check_independent
+from autotune.schedules.dependences import check_atomic, check_independent
 from autotune.schedules.primitives.reorder import check_order
 from autotune.schedules.primitives.step import Step, check_no_attached, check_plain, primitive
 from autotune.schedules.state import State
@@ -38,4 +38,6 @@ class Vectorize(Step):
             )
         stage = stage.with_kind(self.axis, "vectorize")
         check_order(stage)
+        if stage.atomic:
+            check_atomic(stage)
         return state.with_stage(stage)

@@ -276,13 +276,16 @@ class Memory:
 
     def prefetch(self, buffer: Buffer, indices: tuple[Expr, ...], places: tuple[Value, ...]) -> None:
         """Ask for the cache line of an element; ``places`` are the indices' values where not linear."""
-        place = self.addresses.place(buffer, indices)
-        if place is None:
-            pointer, _ = self._computed(buffer, places)
-        else:
-            pointer = self.addresses.pointer(*self.addresses.located(buffer, indices, place))
+        pointer = self.pointer(buffer, indices, places)
         self.emitter.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)", "llvm.prefetch.p0")
         self.emitter.lines.append(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
+
+    def pointer(self, buffer: Buffer, indices: tuple[Expr, ...], places: tuple[Value, ...]) -> str:
+        """The address of an element; ``places`` are the indices' values where not linear."""
+        place = self.addresses.place(buffer, indices)
+        if place is None:
+            return self._computed(buffer, places)[0]
+        return self.addresses.pointer(*self.addresses.located(buffer, indices, place))
 
     def linear_store(self, buffer: Buffer, indices: tuple[Expr, ...]) -> bool:
         """Whether a store's address is linear, so that its indices need no evaluation."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from autotune.errors import ScheduleError
 from autotune.lowering.ir import (
     Allocate,
+    Atomic,
     Block,
     Buffer,
     For,
@@ -22,10 +23,12 @@ from autotune.lowering.ir import (
 )
 from autotune.targets.llvm.addresses import Addresses, Lanes
 from autotune.targets.llvm.arithmetic import Value, vector_literal
+from autotune.targets.llvm.atomics import emit_update
 from autotune.targets.llvm.emitter import Emitter, Lines, vector_type
 from autotune.targets.llvm.expressions import Expressions
 from autotune.targets.llvm.memory import Memory
 from autotune.targets.llvm.registers import Cells, Registers
+from autotune.tensor_expr.expr import Binary, Expr
 from autotune.tensor_expr.ranges import Ranges
 
 Arm = Callable[[], None]
@@ -100,6 +103,8 @@ class FunctionEmitter:
                 self.statement(inner)
         elif isinstance(stmt, (Store, Together)):
             self._store(stores(stmt))
+        elif isinstance(stmt, Atomic):
+            self._update(stmt.store)
         elif isinstance(stmt, For):
             self._loop(stmt)
         elif isinstance(stmt, If):
@@ -115,11 +120,7 @@ class FunctionEmitter:
     def _store(self, group: tuple[Store, ...]) -> None:
         """All values, and where they go, before the first store."""
         values = self.values.evaluate_all(tuple(store.value for store in group))
-        linear = [self.memory.linear_store(store.buffer, store.indices) for store in group]
-        places = [
-            () if direct else self.values.evaluate_all(store.indices)
-            for store, direct in zip(group, linear, strict=True)
-        ]
+        places = [self._places(store.buffer, store.indices) for store in group]
         for store, place, value in zip(group, places, values, strict=True):
             if store.nontemporal and store.buffer not in self.module.registers:
                 self.streams = True
@@ -128,12 +129,25 @@ class FunctionEmitter:
             if store.buffer not in self.module.registers:
                 self._forget(store.buffer)
 
+    def _places(self, buffer: Buffer, indices: tuple[Expr, ...]) -> tuple[Value, ...]:
+        """The indices' values, where an address is not linear in them."""
+        return () if self.memory.linear_store(buffer, indices) else self.values.evaluate_all(indices)
+
+    def _update(self, store: Store) -> None:
+        """An atomic update; what is in registers is the thread's own."""
+        if store.buffer in self.module.registers:
+            self._store((store,))
+            return
+        assert isinstance(store.value, Binary)
+        value = self.values.evaluate(store.value.b)
+        pointer = self.memory.pointer(store.buffer, store.indices, self._places(store.buffer, store.indices))
+        emit_update(self.emitter, pointer, store.value.op, value[0], store.buffer.dtype)
+        self._forget(store.buffer)
+
     def _prefetch(self, stmt: Prefetch) -> None:
         if stmt.buffer in self.module.registers:
             return
-        linear = self.memory.linear_store(stmt.buffer, stmt.indices)
-        places = () if linear else tuple(self.values.evaluate(index) for index in stmt.indices)
-        self.memory.prefetch(stmt.buffer, stmt.indices, places)
+        self.memory.prefetch(stmt.buffer, stmt.indices, self._places(stmt.buffer, stmt.indices))
 
     def fence(self) -> None:
         """Order non-temporal stores before what follows, where the architecture does not by itself."""
