@@ -85,7 +85,7 @@ def padded(
     sides = list(zip(tensor.shape, before, after, strict=True))
 
     def element(*axes: Expr) -> Expr:
-        places = [axis - first for axis, first in zip(axes, before, strict=True)]
+        places = [axis - first if first else axis for axis, first in zip(axes, before, strict=True)]
         if mode == "constant":
             return if_in_bounds(tensor, places, value)
         return tensor[

@@ -37,9 +37,9 @@ class _Axis:
 
     def source(self, mode: str, place: Expr) -> Expr:
         """The input's index for a place, which counts from the first element that is kept."""
-        return self.first + (
-            BORDERS[mode](place, self.kept, False) if mode in BORDERS and max(self.before, self.after) > 0 else place
-        )
+        if mode in BORDERS and max(self.before, self.after) > 0:
+            place = BORDERS[mode](place, self.kept, False)
+        return self.first + place
 
     def tests(self, place: Expr) -> list[Expr]:
         """What holds of places that lie inside."""
