@@ -118,6 +118,37 @@ def affine(expr: Expr) -> Affine:
         return Affine(0, {id(expr): (expr, 1)})
     if isinstance(expr, Const):
         return Affine(int(expr.value), {})
+    terms: dict[Any, tuple[Expr, int]] = {}
+    constant, steps = 0, 0
+    stack: list[tuple[Expr, int]] = [(expr, 1)]
+    while stack:
+        node, times = stack.pop()
+        steps += 1
+        if steps > _STEPS:
+            return _shared(expr)
+        if isinstance(node, Const):
+            constant += int(node.value) * times
+            continue
+        op = node.op if isinstance(node, Binary) else ""
+        if op == "add" or op == "sub":
+            stack += [(node.b, times if op == "add" else -times), (node.a, times)]  # type: ignore[attr-defined]
+        elif op == "mul" and isinstance(node.b, Const):  # type: ignore[attr-defined]
+            stack.append((node.a, times * int(node.b.value)))  # type: ignore[attr-defined]
+        elif op == "mul" and isinstance(node.a, Const):  # type: ignore[attr-defined]
+            stack.append((node.b, times * int(node.a.value)))  # type: ignore[attr-defined]
+        elif op == "mul":
+            return _shared(expr)
+        else:
+            key = id(node) if isinstance(node, Var) else structural_key(node)
+            terms[key] = (node, times + (terms[key][1] if key in terms else 0))
+    return Affine(constant, {key: term for key, term in terms.items() if term[1]})
+
+
+_STEPS = 64  # an expression that takes more shares its parts, perhaps, and is better looked at node by node
+
+
+def _shared(expr: Expr) -> Affine:
+    """The linear form by way of those of all operands, each found once."""
     forms: dict[int, Affine] = {}
     for node in walk([expr]):
         form: Affine | None = None

@@ -471,8 +471,14 @@ def walk(roots: Iterable[Expr]) -> Iterator[Expr]:
             yield node
         elif id(node) not in seen:
             seen.add(id(node))
+            children = node.children
+            if not children:
+                yield node
+                continue
             stack.append((node, True))
-            stack.extend((child, False) for child in reversed(node.children) if id(child) not in seen)
+            for child in reversed(children):
+                if id(child) not in seen:
+                    stack.append((child, False))
 
 
 def rewrite(root: Expr, fn: Callable[[Expr], Expr | None]) -> Expr:
