@@ -125,13 +125,12 @@ class _Builder:
     def _nest(self, tree: LoopTree, position: int, context: Context, phase: str) -> Stmt:
         """The loops of a stage from ``position`` on. ``phase``: ``init`` and ``update`` of a reduction, or ``all``."""
         stage = tree.stage
-        reducing = stage.reduce_loops
-        if phase == "all" and reducing and position == _init_position(stage):
+        if phase == "all" and position == tree.init_position:
             return block(self._nest(tree, position, context, "init"), self._nest(tree, position, context, "update"))
         if position == len(stage.loops):
             return self.leaves.store(tree, context, initial=phase == "init")
         loop = stage.loops[position]
-        if phase == "init" and loop in reducing:
+        if phase == "init" and loop in tree.reduce_loops:
             return self._nest(tree, position + 1, context, phase)
 
         attached = self.state.attached(stage.name, loop) if phase != "init" else []
@@ -252,6 +251,8 @@ class _Builder:
         """Where the last part of a fused loop opens: skip what lies beyond an axis, and set partial tiles apart."""
         pins, ranges = context.pins[tree.stage.name], context.ranges
         parts = tree.completed(tree.stage.loops[position], pins)
+        if not parts:
+            return inside(context)
         levels = list(dict.fromkeys(level.name for part in parts for level in tree.levels(part)))
         condition: Expr | None = None
         for name in levels:
@@ -348,8 +349,3 @@ def _allocated(buffers: tuple[Buffer, ...], stmt: Stmt) -> Stmt:
     for buffer in reversed(buffers):
         stmt = Allocate(buffer, stmt)
     return stmt
-
-
-def _init_position(stage: Stage) -> int:
-    first = min(position for position, loop in enumerate(stage.loops) if loop in stage.reduce_loops)
-    return min(first, stage.loops.index(stage.init_at)) if stage.init_at in stage.loops else first

@@ -41,6 +41,18 @@ class LoopTree:
         return {name: int(extent) for name, extent in self.bounds.extents.items()}
 
     @cached_property
+    def reduce_loops(self) -> frozenset[str]:
+        """The loops that a reduction axis has a part in."""
+        return self.stage.reduce_loops
+
+    @cached_property
+    def init_position(self) -> int:
+        """The position of the loop before which a reduction's result is initialised; -1 where there is none."""
+        stage = self.stage
+        first = next((place for place, loop in enumerate(stage.loops) if loop in self.reduce_loops), -1)
+        return min(first, stage.loops.index(stage.init_at)) if stage.init_at in stage.loops else first
+
+    @cached_property
     def _splits(self) -> dict[str, Split]:
         return {relation.parent: relation for relation in self.stage.relations if isinstance(relation, Split)}
 
@@ -56,6 +68,10 @@ class LoopTree:
             for split in self._splits.values()
             for child in split.children
         }
+
+    @cached_property
+    def _spans(self) -> dict[tuple[int, str], int]:
+        return {}
 
     @cached_property
     def _levels(self) -> dict[str, tuple[Level, ...]]:
@@ -100,6 +116,8 @@ class LoopTree:
 
     def completed(self, loop: str, pins: Pins) -> list[str]:
         """The parts of the fused loops that are complete once ``loop``, the last to open, is."""
+        if not self._fuses:
+            return []
         before = {name: value for name, value in pins.items() if name != loop}
         return [
             part
@@ -118,7 +136,10 @@ class LoopTree:
 
     def fixed_span(self, position: int, name: str) -> int:
         """How many values ``name`` takes in the loops from a position on, if all need constant extents; else 0."""
-        inside = self.parts_inside(position, name)
-        if not inside or any(self.stage.kind(loop) not in ("unroll", "vectorize") for loop, _ in inside):
-            return 0
-        return 1 + sum((self.extents[loop] - 1) * stride for loop, stride in inside)
+        held = self._spans.get((position, name))
+        if held is None:
+            inside = self.parts_inside(position, name)
+            fixed = bool(inside) and all(self.stage.kind(loop) in ("unroll", "vectorize") for loop, _ in inside)
+            held = 1 + sum((self.extents[loop] - 1) * stride for loop, stride in inside) if fixed else 0
+            self._spans[position, name] = held
+        return held
