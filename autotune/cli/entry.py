@@ -29,6 +29,7 @@ TERMINATED = 143  # 128 + SIGTERM
 COMMANDS = {
     "best": ("autotune.cli.best", "the best kernel that the database has for an operator"),
     "explain": ("autotune.cli.explain", "a kernel's schedule, loop nest and assembly"),
+    "fuzz": ("autotune.cli.fuzz", "check random schedules of random operators beside NumPy"),
     "operators": ("autotune.cli.list_operators", "the operators, by family"),
     "targets": ("autotune.cli.list_targets", "the targets, and which of them this machine runs"),
 }

@@ -45,17 +45,20 @@ def machine(target: Target) -> llvm.TargetMachine:
     )
 
 
-def build(schedule: Schedule, target: Target, threads: int = 1) -> KernelObject:
-    """Machine code for a schedule whose knobs are set."""
-    return build_function(lower(schedule, target), target, threads, schedule)
+def build(schedule: Schedule, target: Target, threads: int = 1, check: bool = False) -> KernelObject:
+    """Machine code for a schedule whose knobs are set; ``check`` verifies the IR between passes, and LLVM's."""
+    return build_function(lower(schedule, target, check=check), target, threads, schedule, check)
 
 
 def build_function(
-    function: Function, target: Target, threads: int = 1, schedule: Schedule | None = None
+    function: Function, target: Target, threads: int = 1, schedule: Schedule | None = None, check: bool = False
 ) -> KernelObject:
     """Machine code for a lowered function; ``schedule`` is what it was lowered from, for people to see."""
     generated = generate(function, target, threads)
-    code = machine(target).emit_object(llvm.parse_assembly(generated.text))
+    module = llvm.parse_assembly(generated.text)
+    if check:
+        module.verify()
+    code = machine(target).emit_object(module)
     parameters = tuple(
         Parameter(p.buffer.name, p.shape, p.buffer.dtype, p.buffer.role, p.layout) for p in function.params
     )
@@ -81,7 +84,7 @@ def target_from_json(data: Mapping[str, Any]) -> Target:
 
 
 def build_from_json(request: Mapping[str, Any]) -> KernelObject:
-    """Build what ``{definition, schedule, knobs, target, threads}`` describe; the entry point of builder processes."""
+    """Build what ``{definition, schedule, knobs, target, threads, check}`` describe: what builder processes do."""
     output = from_json(request["definition"])
     schedule = Schedule.from_json(output, request["schedule"]).with_knobs(request["knobs"])
-    return build(schedule, target_from_json(request["target"]), int(request["threads"]))
+    return build(schedule, target_from_json(request["target"]), int(request["threads"]), bool(request.get("check")))

@@ -1,0 +1,274 @@
+"""Random schedules: sequences of all primitives that are registered, most steps sensible, some of them not.
+
+An argument is drawn by its name, and by its type where the name is new, so that a new primitive is exercised at once; a
+primitive gets a line of its own where good arguments are rare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any
+
+from autotune.errors import UsageError
+from autotune.fuzz.check import helpful
+from autotune.fuzz.choices import Choices
+from autotune.schedules.bounds import Bounds
+from autotune.schedules.details import SCOPES, THREADS
+from autotune.schedules.primitives import Step, make_step, primitives
+from autotune.schedules.schedule import Schedule, create_schedule
+from autotune.schedules.state import Stage
+from autotune.tensor_expr import Tensor
+
+MAX_STEPS = 14
+MAX_UNROLLED = 300  # copies of the innermost statement: beyond, compiling takes longer than it is worth
+# How often each is tried, beside others; 1 where nothing is said.
+WEIGHTS: Mapping[str, int] = {
+    "split": 5,
+    "reorder": 3,
+    "vectorize": 4,
+    "unroll": 3,
+    "compute_at": 4,
+    "fuse": 2,
+    "parallel": 2,
+}
+
+
+@dataclass(slots=True)
+class Draft:
+    """A schedule that grows by random steps, and what became of each step."""
+
+    schedule: Schedule
+    accepted: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    trouble: tuple[Step, Exception] | None = None  # a step whose refusal is no message for a user
+
+    def attempt(self, step: Step) -> bool:
+        """Append a step unless it is refused; whether it was appended."""
+        try:
+            self.schedule = self.schedule.append(step)
+        except UsageError as refusal:
+            self.refused[step.name] = self.refused.get(step.name, 0) + 1
+            if not helpful(refusal):
+                self.trouble = (step, refusal)
+            return False
+        except Exception as error:  # what it is belongs into the report
+            self.trouble = (step, error)
+            return False
+        self.accepted[step.name] = self.accepted.get(step.name, 0) + 1
+        return True
+
+    def call(self, primitive: str, *arguments: Any) -> bool:
+        """Attempt a step by name."""
+        return self.attempt(make_step(primitive, *arguments))
+
+
+def draw_schedule(choices: Choices, output: Tensor) -> Draft:
+    """Random steps; those that a primitive refuses are left out."""
+    draft = Draft(create_schedule(output))
+    if choices.one_in(3):
+        _tiled(choices, draft)
+    names = [name for name in primitives() for _ in range(WEIGHTS.get(name, 1))]
+    for _ in range(choices.integer(0, MAX_STEPS)):
+        draft.attempt(_step(choices, draft.schedule, choices.choice(names)))
+        if draft.trouble is not None:
+            break
+    draft.schedule = _bounded(draft.schedule)
+    return draft
+
+
+def _bounded(schedule: Schedule) -> Schedule:
+    """Without unrolling where the body would grow beyond what is worth compiling."""
+    bounds, size = Bounds(schedule.state), 1
+    for stage in bounds.stages.values():
+        for loop in stage.stage.loops:
+            if stage.stage.kind(loop) == "unroll":
+                size *= int(stage.extents[loop])
+    if size <= MAX_UNROLLED:
+        return schedule
+    try:
+        return Schedule(schedule.output, tuple(step for step in schedule.steps if step.name != "unroll"))
+    except UsageError:  # a vector loop had unrolled ones inside
+        return create_schedule(schedule.output)
+
+
+def _tiled(choices: Choices, draft: Draft) -> None:
+    """The usual structure with random numbers: a tile in registers, producers computed inside the tile's loops."""
+    output = draft.schedule.output.name
+    stages = lambda: draft.schedule.state.stages  # noqa: E731
+    draft.call("cache_write", output)
+    axes = [axis.name for axis in draft.schedule.output.axes]
+    for axis in axes:
+        if not choices.one_in(4):
+            draft.call("split", output, axis, [choices.integer(1, 16) for _ in range(choices.integer(1, 2))])
+    outer = [loop for loop in stages()[output].loops if loop.endswith(".0") or loop in axes]
+    draft.call("reorder", output, outer + [loop for loop in stages()[output].loops if loop not in outer])
+    if choices.one_in(3) and len(outer) > 1:
+        draft.call("fuse", output, outer[: choices.integer(2, len(outer))])
+    names = list(stages())
+    for name in reversed(names[:-1]):
+        holder = choices.choice([name for name in names if stages()[name].loops])
+        if choices.integer(0, 3) and stages()[name].loops:
+            draft.call("compute_at", name, holder, choices.choice(stages()[holder].loops))
+    tile = f"{output}.tile"
+    if tile in stages():
+        for loop in stages()[tile].loops:
+            if choices.one_in(2):
+                draft.call("split", tile, loop, [choices.choice((1, 2, 3, 4, 8, 16))])
+        loops = stages()[tile].loops
+        draft.call("reorder", tile, sorted(loops, key=lambda loop: loop not in stages()[tile].reduce_loops))
+    for name in list(stages()):
+        loops = stages()[name].loops
+        if loops and choices.integer(0, 3):
+            draft.call("vectorize", name, loops[-1])
+            for loop in reversed(loops[:-1][-choices.integer(0, 3) :]):
+                draft.call("unroll", name, loop)
+
+
+# -- one step --------------------------------------------------------------------------------------------------------
+
+
+def _step(choices: Choices, schedule: Schedule, name: str) -> Step:
+    """A step of a primitive with random arguments."""
+    if name in _WHOLE:
+        return make_step(name, *_WHOLE[name](_Arguments(choices, schedule)))
+    drawn = _Arguments(choices, schedule)
+    given: dict[str, Any] = {}
+    for argument in fields(primitives()[name]):
+        has_default = argument.default is not MISSING or argument.default_factory is not MISSING
+        if not (has_default and choices.one_in(2)):
+            given[argument.name] = drawn.argument(name, argument)
+    return make_step(name, **given)
+
+
+class _Arguments:
+    """Draws the arguments of one step; an axis belongs to the stage that was drawn last."""
+
+    def __init__(self, choices: Choices, schedule: Schedule) -> None:
+        self.choices = choices
+        self.stages = schedule.state.stages
+        self.computes = [name for name, stage in self.stages.items() if not stage.tensor.is_placeholder]
+        self.last: Stage = self.stages[schedule.state.output]
+        self.blocked: list[int] = []
+
+    def argument(self, primitive: str, argument: Field[Any]) -> Any:
+        """A value by the primitive and the argument's name, by the name alone, or by the type."""
+        for key in (f"{primitive}.{argument.name}", argument.name, str(argument.type).split(" = ")[0]):
+            if key in _DRAWN:
+                return _DRAWN[key](self)
+        raise AssertionError(f"no random value for {primitive}.{argument.name}: {argument.type}; give it a line here")
+
+    def compute(self) -> str:
+        """A stage that is computed."""
+        name = self.choices.choice(self.computes)
+        self.last = self.stages[name]
+        return name
+
+    def tensor(self) -> str:
+        """Any stage, mostly one that some other reads."""
+        name = self.choices.choice(list(self.stages))
+        self.last = self.stages[name]
+        return name
+
+    def loop(self) -> str:
+        """A loop of the last stage."""
+        return self.choices.choice(self.last.loops or ("none",))
+
+    def innermost(self) -> str:
+        """A loop of the last stage, mostly the innermost one."""
+        return self.last.loops[-1] if self.last.loops and self.choices.integer(0, 2) else self.loop()
+
+    def outermost(self) -> str:
+        """A loop of the last stage, mostly the outermost one."""
+        return self.last.loops[0] if self.last.loops and self.choices.integer(0, 3) else self.loop()
+
+    def neighbours(self) -> list[str]:
+        """Loops of the last stage that stand inside each other."""
+        start = self.choices.integer(0, max(0, len(self.last.loops) - 1))
+        return list(self.last.loops[start : start + self.choices.integer(2, 3)])
+
+    def order(self) -> list[str]:
+        """The loops of the last stage in an order near theirs."""
+        order = list(self.last.loops)
+        for _ in range(self.choices.integer(1, 5)):
+            a, b = (self.choices.integer(0, len(order) - 1) for _ in range(2)) if order else (0, 0)
+            order[a : a + 1], order[b : b + 1] = order[b : b + 1], order[a : a + 1]
+        return order
+
+    def blocks(self) -> list[list[int]]:
+        """Blocks of some dimensions of the last stage."""
+        rank = len(self.last.tensor.shape)
+        self.blocked = [dim for dim in range(rank) if self.choices.one_in(3)]
+        return [[dim, self.choices.integer(1, 9)] for dim in self.blocked]
+
+    def dims(self) -> list[str]:
+        """The physical dimensions of the last stage, mostly those that the blocks leave, in any order."""
+        rank = len(self.last.tensor.shape)
+        parts = [(f"{dim}.outer", f"{dim}.inner") if dim in self.blocked else (str(dim),) for dim in range(rank)]
+        order = [part for dim in parts for part in dim]
+        return self.choices.shuffled(order) if self.choices.one_in(2) else order
+
+    def factor(self) -> int:
+        return self.choices.integer(1, 9) if self.choices.integer(0, 2) else 16
+
+    def factors(self) -> list[int]:
+        return [self.factor() for _ in range(self.choices.choice((1, 1, 1, 2, 3)))]
+
+    def dim(self) -> int:
+        return self.choices.integer(0, max(0, len(self.last.tensor.shape) - 1))
+
+
+def _split(drawn: _Arguments) -> list[Any]:
+    return [drawn.compute(), drawn.loop(), drawn.factors()]
+
+
+def _tile(drawn: _Arguments) -> list[Any]:
+    stage, axes = drawn.compute(), drawn.neighbours()
+    return [stage, axes, [drawn.factor() for _ in axes]]
+
+
+def _pragma(drawn: _Arguments) -> list[Any]:
+    """About a parallel loop, where there is one."""
+    stages = [drawn.stages[name] for name in drawn.computes]
+    known = [(stage.name, loop) for stage in stages for loop in stage.loops if stage.kind(loop) == "parallel"]
+    stage, loop = drawn.choices.choice(known) if known else (drawn.compute(), drawn.loop())
+    return [stage, loop, "parallel_chunk", drawn.factor()]
+
+
+# Primitives whose arguments depend on each other.
+_WHOLE: Mapping[str, Callable[[_Arguments], list[Any]]] = {
+    "split": _split,
+    "tile": _tile,
+    "pragma": _pragma,
+}
+
+# Arguments by primitive and name, by name, and by type.
+_DRAWN: Mapping[str, Callable[[_Arguments], Any]] = {
+    "vectorize.axis": _Arguments.innermost,
+    "parallel.axis": _Arguments.outermost,
+    "fuse.axes": _Arguments.neighbours,
+    "fuse.fused": lambda drawn: "",
+    "bind.thread": lambda drawn: drawn.choices.choice(THREADS),
+    "set_scope.scope": lambda drawn: drawn.choices.choice(SCOPES),
+    "tensor": _Arguments.tensor,
+    "stage": _Arguments.compute,
+    "consumer": lambda drawn: drawn.choices.choice(drawn.computes),
+    "producer": _Arguments.compute,
+    "axis": _Arguments.loop,
+    "before": _Arguments.loop,
+    "loop": _Arguments.loop,
+    "value": lambda drawn: drawn.choices.integer(0, 3),
+    "unit": lambda drawn: drawn.choices.choice(("unit", "one")),
+    "axes": _Arguments.order,
+    "blocks": _Arguments.blocks,
+    "order": _Arguments.dims,
+    "dim": _Arguments.dim,
+    "factor": _Arguments.factor,
+    "factors": _Arguments.factors,
+    "str": _Arguments.loop,
+    "int": _Arguments.factor,
+    "bool": lambda drawn: drawn.choices.one_in(2),
+    "Factor": _Arguments.factor,
+    "tuple[str, ...]": _Arguments.order,
+    "tuple[Factor, ...]": _Arguments.factors,
+}
