@@ -12,7 +12,9 @@ import stage_primitives
 from differential import compare
 from operators_for_tests import chain, double, matmul
 from test_kept_stages import GOLDEN as KEPT
+from test_shared_loops import GOLDEN as SHARED
 from test_storage_primitives import GOLDEN as STORAGE
+from test_tensorize import GOLDEN as TENSORIZED
 
 from autotune.errors import ScheduleError, UsageError
 from autotune.lowering.pipeline import lower
@@ -249,7 +251,9 @@ def test_json_both_ways(output: Tensor, apply: Apply, text: str) -> None:
 
 def test_every_primitive_is_covered() -> None:
     used = {step.name for output, apply, _ in GOLDEN for step in apply(create_schedule(output)).steps}
-    assert used | set(STORAGE) | set(KEPT) | {"bind"} == set(primitives())  # bind: no target here runs it
+    assert used | set(STORAGE) | set(KEPT) | set(SHARED) | set(TENSORIZED) | {"bind"} == set(
+        primitives()
+    )  # bind: no target here runs it
 
 
 REFUSED: list[tuple[Tensor, Apply, str]] = [

@@ -23,12 +23,15 @@ from autotune.lowering.leaves import Leaves
 from autotune.lowering.loop_tree import LoopTree
 from autotune.lowering.prefetches import Prefetching
 from autotune.lowering.regions import Regions
+from autotune.lowering.sharing import Sharing
 from autotune.lowering.storage import buffers_of, with_windows
+from autotune.lowering.tensorized import tensorized
 from autotune.schedules.bounds import Bounds
 from autotune.schedules.details import Details
 from autotune.schedules.layout import Dim, Layout
 from autotune.schedules.specializing import specialized
 from autotune.schedules.state import Stage, State
+from autotune.schedules.tensor_intrinsics import get_tensor_intrinsic
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import ZERO, Affine, affine, number
@@ -64,6 +67,7 @@ class _Builder:
         self.trees = {name: LoopTree(stage) for name, stage in bounds.stages.items()}
         self.regions = Regions(bounds, self.trees)
         self.leaves = Leaves(state)
+        self.sharing = Sharing(state)
         self.keeping = Keeping(self.regions, self._computed)
         self.counter = counter  # how often each name of a loop has been taken
         self.prefetching = Prefetching(self.regions, self.leaves, self._loop)
@@ -92,17 +96,20 @@ class _Builder:
         """Compute the stages in order, then the rest, each stage's buffer alive to the end."""
         if not stages:
             return rest(context)
-        stage, later = stages[0], stages[1:]
+        group, later = self.sharing.first(stages)
+        stage = group[0]
         if stage.name in context.kept:
             computed, inner = self.keeping.within(stage, context)
             return block(computed, self._produce(later, inner, rest))
-        bases, limits = self.regions.of(stage, context)
-        inner = context.enter(stage.name, limits, bases)
-        if stage.name == self.state.output:
-            return block(self._computed(stage, inner), self._produce(later, context, rest))
-        inner = inner.with_buffers(stage.name, self._buffers(stage))
-        made = block(self._computed(stage, inner), self._produce(later, inner, rest))
-        return _allocated(inner.buffers[stage.name], made)
+        made: list[Buffer] = []
+        inner = context
+        for member in group:
+            bases, limits = self.regions.of(member, context)
+            inner = inner.enter(member.name, limits, bases)
+            if member.name != self.state.output:
+                inner = inner.with_buffers(member.name, self._buffers(member))
+                made += inner.buffers[member.name]
+        return _allocated(tuple(made), block(self._computed(stage, inner), self._produce(later, inner, rest)))
 
     def _buffers(self, stage: Stage) -> tuple[Buffer, ...]:
         axes = self.trees[stage.name].bounds.axes
@@ -129,13 +136,25 @@ class _Builder:
             return block(self._nest(tree, position, context, "init"), self._nest(tree, position, context, "update"))
         if position == len(stage.loops):
             return self.leaves.store(tree, context, initial=phase == "init")
-        loop = stage.loops[position]
+        loop, tensor_op = stage.loops[position], stage.details.tensorized
+        if tensor_op is not None and loop == tensor_op[0] and phase == "update":
+            return tensorized(self._loop_nest(tree, position, context, phase), stage.name, tensor_op[1])
+        return self._loop_nest(tree, position, context, phase)
+
+    def _loop_nest(self, tree: LoopTree, position: int, context: Context, phase: str) -> Stmt:
+        """The loop at a position and those inside it."""
+        stage, loop = tree.stage, tree.stage.loops[position]
         if phase == "init" and loop in tree.reduce_loops:
             return self._nest(tree, position + 1, context, phase)
 
         attached = self.state.attached(stage.name, loop) if phase != "init" else []
+        guests = self.sharing.at(stage, position) if self.sharing.guests and phase != "init" else []
+        for guest in guests:
+            attached += self.state.attached(guest.name, guest.loops[position])
 
         def inside(inner: Context) -> Stmt:
+            for guest in guests:
+                inner = inner.pin(guest.name, guest.loops[position], inner.pins[stage.name][loop])
             following = lambda c: self._following(tree, position, c, phase)  # noqa: E731
             return self._completed(tree, position, inner, lambda c: self._produce(attached, c, following))
 
@@ -148,6 +167,11 @@ class _Builder:
         """What an iteration of a loop does once the stages that are computed in it are there."""
         stage, loop = tree.stage, tree.stage.loops[position]
         inner = self._nest(tree, position + 1, context, phase)
+        for guest in self.sharing.at(stage, position) if self.sharing.guests and phase != "init" else ():
+            if self.sharing.depth(guest) == position:
+                own = self.trees[guest.name]
+                after = lambda c, own=own: self._nest(own, position + 1, c, "all")  # noqa: E731
+                inner = block(inner, self._completed(own, position, context, after))
         if phase == "init" or not stage.details.prefetches:
             return inner
         ahead = [
@@ -227,8 +251,9 @@ class _Builder:
         """A loop, in parts that follow each other where ``partition`` cuts it (points below 0 count from its end)."""
         points = dict(details.partitions).get(loop, ())
         hints = tuple((key, int(value)) for at, key, value in details.pragmas if at == loop)
+        lanes = get_tensor_intrinsic(details.tensorized[1]).lanes if details.tensorized is not None else 0
         if not points:
-            return self._loop(kind, loop, count, ranges, body, hints)
+            return self._loop(kind, loop, count, ranges, body, hints, lanes)
         ends = [ranges.minimum(number(int(p)), count) if p >= 0 else count.shifted(int(p)) for p in points]
         edges = [ZERO]
         for end in [*sorted(ends, key=lambda end: ranges.interval(end)[1]), count]:
@@ -236,7 +261,7 @@ class _Builder:
         parts = []
         for start, end in pairwise(edges):
             shifted = lambda inner, value, start=start: body(inner, start + value)  # noqa: E731
-            parts.append(self._loop(kind, loop, end - start, ranges, shifted, hints))
+            parts.append(self._loop(kind, loop, end - start, ranges, shifted, hints, lanes))
         return block(*parts)
 
     def _left(self, tree: LoopTree, name: str, context: Context) -> Affine:
@@ -300,10 +325,11 @@ class _Builder:
         ranges: Ranges,
         body: Body,
         pragmas: tuple[tuple[str, int], ...] = (),
+        lanes: int = 0,
     ) -> Stmt:
         """A loop of a known or run-time extent; a single iteration needs none."""
         if kind == "vectorize":
-            return self._vector_loop(name, count, ranges, body)
+            return self._vector_loop(name, count, ranges, body, lanes or self.lanes)
         if count.is_const and count.const <= 1:
             return body(ranges, ZERO) if count.const == 1 else block()
         if kind == "unroll" and not count.is_const:
@@ -317,9 +343,8 @@ class _Builder:
         inner = ranges.with_var(var, 0, int(ranges.interval(count)[1]) - 1)
         return var, inner if count.is_const else inner.with_fact(affine(var) - count, -1)
 
-    def _vector_loop(self, name: str, count: Affine, ranges: Ranges, body: Body) -> Stmt:
-        """Whole vectors of the target's lanes, then one with what is left."""
-        lanes = self.lanes
+    def _vector_loop(self, name: str, count: Affine, ranges: Ranges, body: Body, lanes: int) -> Stmt:
+        """Whole vectors of so many lanes, then one with what is left."""
         whole, rest = ranges.floordiv(count, lanes), ranges.mod(count, lanes)
 
         def vector(start: Affine, active: Affine, outer: Ranges) -> Stmt:

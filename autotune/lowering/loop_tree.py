@@ -50,6 +50,8 @@ class LoopTree:
         """The position of the loop before which a reduction's result is initialised; -1 where there is none."""
         stage = self.stage
         first = next((place for place, loop in enumerate(stage.loops) if loop in self.reduce_loops), -1)
+        if stage.details.tensorized is not None:
+            first = min(first, stage.loops.index(stage.details.tensorized[0]))
         return min(first, stage.loops.index(stage.init_at)) if stage.init_at in stage.loops else first
 
     @cached_property

@@ -28,7 +28,7 @@ def generate(function: Function, target: Target, threads: int = 1) -> Generated:
     _refuse_gpu(function, target)
     ranges = function_ranges(function)
     module = Module(
-        register_buffers(function), ranges, unproven_loads(function, ranges), target.masked, threads > 1, _fence(target)
+        register_buffers(function), ranges, unproven_loads(function, ranges), target, threads > 1, _fence(target)
     )
     main = FunctionEmitter(module, in_thread=False)
     arguments = []

@@ -21,6 +21,9 @@ from autotune.lowering.ir import (
     statements,
     stores,
 )
+from autotune.lowering.tensorized import full_tile
+from autotune.schedules.tensor_intrinsics import get_tensor_intrinsic
+from autotune.targets.facts import Target
 from autotune.targets.llvm.addresses import Addresses, Lanes
 from autotune.targets.llvm.arithmetic import Value, vector_literal
 from autotune.targets.llvm.atomics import emit_update
@@ -28,6 +31,7 @@ from autotune.targets.llvm.emitter import Emitter, Lines, vector_type
 from autotune.targets.llvm.expressions import Expressions
 from autotune.targets.llvm.memory import Memory
 from autotune.targets.llvm.registers import Cells, Registers
+from autotune.targets.llvm.tensor_instructions import TensorInstructions, instruction_for
 from autotune.tensor_expr.expr import Binary, Expr
 from autotune.tensor_expr.ranges import Ranges
 
@@ -43,7 +47,7 @@ class Module:
     registers: Mapping[Buffer, int | None]
     ranges: Ranges
     unproven: frozenset[int]
-    masked: bool
+    target: Target
     concurrent: bool  # more than one thread: else a parallel loop is a serial one, and needs no runtime
     fence: str  # the LLVM intrinsic that non-temporal stores end with, if any
     declarations: dict[str, str] = field(default_factory=dict)
@@ -91,6 +95,7 @@ class FunctionEmitter:
         self.registers = Registers(self.emitter, module.registers)
         self.memory = Memory(self.emitter, self.addresses, self.registers, module.unproven)
         self.values = Expressions(self.emitter, self.addresses, self.memory)
+        self.tensors = TensorInstructions(self.emitter, self.memory)
         self.workspace = "%workspace"
         self.used = 0
         self.allocated: dict[Buffer, str] = {}
@@ -112,7 +117,7 @@ class FunctionEmitter:
         elif isinstance(stmt, Prefetch):
             self._prefetch(stmt)
         elif isinstance(stmt, Intrinsic):
-            self.statement(stmt.body)
+            self._intrinsic(stmt)
         else:
             assert isinstance(stmt, Allocate), stmt
             self._allocate(stmt)
@@ -143,6 +148,27 @@ class FunctionEmitter:
         pointer = self.memory.pointer(store.buffer, store.indices, self._places(store.buffer, store.indices))
         emit_update(self.emitter, pointer, store.value.op, value[0], store.buffer.dtype)
         self._forget(store.buffer)
+
+    def _intrinsic(self, stmt: Intrinsic) -> None:
+        """The instruction where the target has it and its operands are in memory, else the loops that it stands for."""
+        intrinsic = get_tensor_intrinsic(stmt.name)
+        instruction, nest = instruction_for(intrinsic, self.module.target), full_tile(stmt.body, intrinsic)
+        if instruction is None or nest is None or not self.tensors.possible(intrinsic, *nest):
+            self.statement(stmt.body)
+            return
+        loops, store = nest
+        assert isinstance(store.value, Binary)
+        for loop in loops[1:]:
+            self.addresses.constants[loop.var] = 0
+        self.addresses.lanes = Lanes(loops[0].var, intrinsic.lanes)
+        held, _ = self.values.evaluate(store.value.a)
+        value = self.tensors.emit(intrinsic, instruction, loops, store, held)
+        self.memory.store(store.buffer, store.indices, (), (value, intrinsic.lanes))
+        self.addresses.lanes = None
+        for loop in loops[1:]:
+            del self.addresses.constants[loop.var]
+        if store.buffer not in self.module.registers:
+            self._forget(store.buffer)
 
     def _prefetch(self, stmt: Prefetch) -> None:
         if stmt.buffer in self.module.registers:
@@ -212,7 +238,7 @@ class FunctionEmitter:
     def _vector(self, stmt: For) -> None:
         active = self.addresses.constant(stmt.extent)
         lanes = Lanes(stmt.var, stmt.lanes, active=active)
-        if active is not None and not self.module.masked:
+        if active is not None and not self.module.target.masked:
             lanes.width = active
         elif active is None:
             width = stmt.lanes
