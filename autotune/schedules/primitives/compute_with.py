@@ -115,7 +115,7 @@ def _region_problem(bounds: Bounds, pair: tuple[Stage, Stage], names: tuple[dict
         dims = {axis.name: dim for dim, axis in enumerate(stage.tensor.axes)}
         order = [dims[name] for name in sorted(named, key=named.__getitem__)]
         for reader in bounds.readers(stage.name, holder, loop):
-            found = accesses(reader, stage.name)
+            found = accesses(reader, stage)
             needed.append([(reader.name, stage.tensor.shape[dim], found[dim]) for dim in order])
     half = len(needed) // 2
     for one, other in zip_longest(chain(*needed[:half]), chain(*needed[half:])):

@@ -59,12 +59,12 @@ class TensorInstructions:
         addresses, dtype = self.memory.addresses, load.buffer.dtype
         place = addresses.place(load.buffer, load.indices)
         assert place is not None, "strides have been checked"
-        pointer = addresses.pointer(load.buffer, load.indices, place)
+        address = addresses.located(load.buffer, load.indices, place)
         kind = vector_type(dtype, len(places))
-        key = ("load", id(load.buffer), pointer, "operand", tuple(places))
+        key = ("load", id(load.buffer), address, "operand", tuple(places))
         memo = self.emitter.scope.loads
         if key not in memo:
-            memo[key] = self._arranged(pointer, dtype, used, places)
+            memo[key] = self._arranged(addresses.pointer(*address), dtype, used, places)
         return kind, memo[key]
 
     def _arranged(self, pointer: str, dtype: str, used: int, places: list[int]) -> str:
