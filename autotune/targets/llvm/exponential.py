@@ -80,9 +80,11 @@ def emit_exp(lanes: FloatLanes, x: str, low: str | None = None) -> str:
     log2e, ln2_high, ln2_low, largest, smallest, degree = _EXP[lanes.dtype]
     constant, call = lanes.constant, lanes.call
 
-    clamped = _clamped(lanes, x, smallest, largest)
-    n = call("rint", lanes.binary("fmul", clamped, constant(log2e)))
-    r = call("fma", n, constant(-ln2_high), clamped)
+    # What underflows is replaced below; meanwhile it must not make subnormal numbers, which cost 150 cycles each.
+    bounded = lanes.select("ogt", x, constant(largest), constant(largest), x)
+    bounded = lanes.select("olt", x, constant(smallest), constant(0.0), bounded)
+    n = call("rint", lanes.binary("fmul", bounded, constant(log2e)))
+    r = call("fma", n, constant(-ln2_high), bounded)
     r = call("fma", n, constant(-ln2_low), r)
     if low is not None:
         r = lanes.binary("fadd", r, low)
