@@ -119,6 +119,11 @@ def test_element_wise_stages_are_inlined_or_fused() -> None:
         assert "conv.tile" not in stages, "a fused epilogue needs no copy of the tile"
 
 
+def test_an_exponential_is_not_computed_twice() -> None:
+    for sketch in SearchSpace(softmax().output, native_target()).sketches:
+        assert "powers" in sketch.schedule.state.stages
+
+
 def test_constants_are_packed_ahead_of_time() -> None:
     workload = conv2d(in_channels=8, out_channels=16, height=10, width=10)
     packed = [s for s in SearchSpace(workload.output, native_target()).sketches if s.name.startswith("vector o")]

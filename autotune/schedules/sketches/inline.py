@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from autotune.schedules.sketches.draft import Draft, is_pointwise
+from autotune.schedules.sketches.draft import Draft, is_pointwise, work
+from autotune.schedules.state import Stage
+from autotune.tensor_expr.expr import Call, walk
+
+CHEAP = frozenset({"abs", "floor", "sqrt"})  # intrinsics that are an instruction
 
 
 def inline(draft: Draft) -> list[Draft]:
-    """Inline every pointwise stage but the output."""
+    """Inline every pointwise stage but the output, and those that would evaluate an intrinsic more than once."""
     for name, stage in draft.state.stages.items():
-        if name != draft.state.output and is_pointwise(stage):
+        if name != draft.state.output and is_pointwise(stage) and not (_costly(stage) and _reused(draft, name)):
             draft = draft.step("compute_inline", name)
     return [draft]
+
+
+def _costly(stage: Stage) -> bool:
+    """Whether an element takes a polynomial rather than an instruction or two."""
+    return any(isinstance(node, Call) and node.name not in CHEAP for node in walk(stage.tensor.bodies))
+
+
+def _reused(draft: Draft, name: str) -> bool:
+    """Whether several stages read the stage, or one reads its elements more than once."""
+    readers = draft.state.consumers(name)
+    return len(readers) > 1 or work(readers[0]) > work(draft.state.stages[name])
