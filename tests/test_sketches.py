@@ -128,3 +128,21 @@ def test_constants_are_packed_ahead_of_time() -> None:
     workload = conv2d(in_channels=8, out_channels=16, height=10, width=10)
     packed = [s for s in SearchSpace(workload.output, native_target()).sketches if s.name.startswith("vector o")]
     assert packed and all(sketch.schedule.state.stages["w"].layout is not None for sketch in packed)
+
+
+def test_pipelines_are_computed_in_blocks() -> None:
+    """A block of the blur computes what it reads of the stages before it, and element-wise operators unroll vectors."""
+    whole, blocks = SearchSpace(get_operator("blur")(height=300, width=400).output, native_target()).sketches
+    assert (whole.name, blocks.name) == ("by rows", "in blocks")
+    assert all(blocks.schedule.state.stages[name].attach == ("y", "j.0") for name in ("border", "rows"))
+    assert {knob.name for knob in blocks.schedule.knobs} == {"i.block", "j.block"}
+    (rows,) = SearchSpace(get_operator("relu")(shape="30,400").output, native_target()).sketches
+    assert [knob.choices for knob in rows.schedule.knobs] == [(1, 2, 4, 8)]
+
+
+def test_what_is_read_anywhere_is_not_computed_in_blocks() -> None:
+    """Both halves of a mirrored row are needed at once: no block of the output reads a block of it."""
+    x = te.placeholder((40, 64), name="x")
+    a = te.compute((40, 64), lambda i, j: te.select(j > 0, x[i, j], 0.0), name="a")
+    mirrored = te.compute((40, 64), lambda i, j: a[i, j] + a[i, 63 - j], name="y")
+    assert [sketch.name for sketch in SearchSpace(mirrored, native_target()).sketches] == ["by rows"]

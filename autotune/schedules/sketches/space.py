@@ -8,6 +8,7 @@ from autotune.errors import ScheduleError
 from autotune.schedules.schedule import Schedule
 from autotune.schedules.sketches.cache_write import cache_write
 from autotune.schedules.sketches.draft import Draft, Rule
+from autotune.schedules.sketches.element_blocks import element_blocks
 from autotune.schedules.sketches.inline import inline
 from autotune.schedules.sketches.packing import pack_constants
 from autotune.schedules.sketches.parallel import parallel_blocks
@@ -28,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     pack_constants,  # follows the order of the reduction loops
     stage_operands,
     parallel_blocks,  # last of the anchor's rules: fused loops cannot be cut or computed at
+    element_blocks,  # where there is no anchor
     remaining,
 )
 
