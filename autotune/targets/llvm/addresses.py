@@ -82,7 +82,7 @@ class Addresses:
     runtime: dict[Var, tuple[str, int]] = field(default_factory=dict)
     lanes: Lanes | None = None
     _forms: dict[int, tuple[Expr, Affine]] = field(default_factory=dict)
-    _accesses: dict[tuple[int, ...], _Access] = field(default_factory=dict)
+    _accesses: dict[tuple[int, int], _Access] = field(default_factory=dict)
     _natures: dict[int, tuple[Expr, Nature]] = field(default_factory=dict)
 
     def form(self, expr: Expr) -> Affine:
@@ -125,7 +125,7 @@ class Addresses:
         return nature.pure and (self.lanes is None or self.lanes.var not in nature.variables)
 
     def _access(self, buffer: Buffer, indices: tuple[Expr, ...]) -> _Access:
-        key = (id(buffer), *map(id, indices))
+        key = (id(buffer), id(indices))
         held = self._accesses.get(key)
         if held is None:
             form = weighted_sum([(self.form(i), stride) for i, stride in zip(indices, buffer.strides, strict=True)])
@@ -203,13 +203,25 @@ class Addresses:
                 stack += [(node, True), *((child, False) for child in node.children)]
         return values[id(expr)]
 
-    def located(self, buffer: Buffer, indices: tuple[Expr, ...], place: Place) -> tuple[str, int]:
-        """The address of the place's first lane: a pointer and the bytes from there."""
+    def located(self, buffer: Buffer, indices: tuple[Expr, ...]) -> tuple[str, int, int] | None:
+        """An access's first lane, as a pointer and the bytes from there, and how many elements lanes lie apart.
+
+        None where ``place`` is.
+        """
         access = self._access(buffer, indices)
+        place = access.place
+        if access.varying:
+            place = self.taken_apart(access.form)
+        if place is None:
+            return None
         names = (self.pointers[buffer], *[self.runtime[var][0] for var in access.runtime])
         if access.base is None or access.names != names or access.varying:
             access.base, access.names = self._base(buffer, place), names
-        return access.base, place.offset * dtypes.itemsize(buffer.dtype)
+        offset = place.offset
+        if not access.varying:
+            for var, coefficient in access.unrolled:
+                offset += coefficient * self.constants[var]
+        return access.base, offset * dtypes.itemsize(buffer.dtype), place.lane_step
 
     def pointer(self, base: str, offset: int) -> str:
         """A pointer some bytes on, made in the block that uses it, where it folds into the instruction's address."""

@@ -78,8 +78,8 @@ class Memory:
         if buffer in self.registers.dims:
             return self._register_load(buffer, node)
         guarded = bool(self.masks) and self.unproven(node)
-        place = self.addresses.place(buffer, node.indices)
-        if place is None:
+        located = self.addresses.located(buffer, node.indices)
+        if located is None:
             pointer, width = self._computed(buffer, indices)
             if width == 1:
                 return from_memory(self.emitter, self._scalar_load(pointer, buffer.dtype, guarded), buffer.dtype, 1), 1
@@ -87,35 +87,36 @@ class Memory:
                 self.emitter, self._gather(pointer, buffer.dtype, width, guarded), buffer.dtype, width
             ), width
         lanes = self.addresses.lanes
-        width = lanes.width if lanes is not None and place.lane_step else 1
+        width = lanes.width if lanes is not None and located[2] else 1
         active = lanes.mask if lanes is not None and width > 1 else None
-        conditions = (active, *(self.masks if guarded else ()))
-        address = self.addresses.located(buffer, node.indices, place)
-        key = ("load", id(buffer), address, place.lane_step, width, conditions)
+        conditions = (active, *self.masks) if guarded else (active,)
+        key = ("load", id(buffer), located, width, conditions)
         memo = self.emitter.scope.loads
-        if key not in memo and width > 1 and not guarded:
-            self._load_columns(buffer, place, address, conditions)
-        if key not in memo:
-            pointer = self.addresses.pointer(*address)
-            memo[key] = from_memory(
-                self.emitter, self._linear_load(buffer, place, pointer, width, guarded), buffer.dtype, width
-            )
-        return memo[key], width
+        value = memo.get(key)
+        if value is None and width > 1 and not guarded and located[2] != 1:
+            self._load_columns(buffer, node.indices, located, conditions)
+            value = memo.get(key)
+        if value is None:
+            place = self.addresses.place(buffer, node.indices)
+            assert place is not None
+            loaded = self._linear_load(buffer, place, self.addresses.pointer(*located[:2]), width, guarded)
+            value = memo[key] = from_memory(self.emitter, loaded, buffer.dtype, width)
+        return value, width
 
     def _load_columns(
-        self, buffer: Buffer, place: Place, address: tuple[str, int], conditions: tuple[Any, ...]
+        self, buffer: Buffer, indices: tuple[Expr, ...], located: tuple[str, int, int], conditions: tuple[Any, ...]
     ) -> None:
         """Where lanes lie a row apart: what all columns around the address hold, for the loads that follow."""
-        lanes = self.addresses.lanes
-        if lanes is None or lanes.active is None or place.lane_step in (0, 1) or not loads_columns(buffer, place):
+        lanes, place = self.addresses.lanes, self.addresses.place(buffer, indices)
+        if lanes is None or lanes.active is None or place is None or not loads_columns(buffer, place):
             return
-        base, offset = address
+        base, offset, step = located
         size = dtypes.itemsize(buffer.dtype)
         start = offset - offset % BLOCK_BYTES
         pointer = self.addresses.pointer(base, start)
-        columns = load_columns(self.emitter, buffer.dtype, pointer, place.lane_step, lanes.active, lanes.width)
+        columns = load_columns(self.emitter, buffer.dtype, pointer, step, lanes.active, lanes.width)
         for number, column in enumerate(columns):
-            key = ("load", id(buffer), (base, start + number * size), place.lane_step, lanes.width, conditions)
+            key = ("load", id(buffer), (base, start + number * size, step), lanes.width, conditions)
             self.emitter.scope.loads[key] = column
 
     def _linear_load(self, buffer: Buffer, place: Place, pointer: str, width: int, guarded: bool) -> str:
@@ -237,7 +238,7 @@ class Memory:
             pointer, width = self._computed(buffer, places)
         else:
             pointer, width = (
-                self.addresses.pointer(*self.addresses.located(buffer, indices, place)),
+                self._pointer(buffer, indices),
                 lanes.width if lanes is not None and place.lane_step else 1,
             )
         kind, align = vector_type(dtype, width), dtypes.itemsize(dtype)
@@ -285,7 +286,13 @@ class Memory:
         place = self.addresses.place(buffer, indices)
         if place is None:
             return self._computed(buffer, places)[0]
-        return self.addresses.pointer(*self.addresses.located(buffer, indices, place))
+        return self._pointer(buffer, indices)
+
+    def _pointer(self, buffer: Buffer, indices: tuple[Expr, ...]) -> str:
+        """The address of an access that is linear."""
+        located = self.addresses.located(buffer, indices)
+        assert located is not None
+        return self.addresses.pointer(*located[:2])
 
     def linear_store(self, buffer: Buffer, indices: tuple[Expr, ...]) -> bool:
         """Whether a store's address is linear, so that its indices need no evaluation."""
