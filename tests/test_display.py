@@ -183,6 +183,28 @@ parallel for i in 0..10:  # parallel_chunk = 4
     assert '</span> for i in 0..10:<span class="hint">  # parallel_chunk = 4</span>' in schedule._repr_html_()
 
 
+def test_what_is_kept_and_how_it_is_stored_is_shown() -> None:
+    x = at.placeholder((20, 9), name="x")
+    h = at.compute((20, 8), lambda y, i: x[y, i] + x[y, i + 1], name="h")
+    v = at.compute((18, 8), lambda y, i: h[y, i] + h[y + 2, i], name="v")
+    schedule = at.create_schedule(v).compute_at("h", "v", "y").stream("v").prefetch("h", "x", "y", 2)
+    assert str(schedule.fold_storage("h")).endswith(
+        """
+for y in 0..18:
+    h = buffer float32[4, 8]  # a sliding window
+    for y in 0..3:  # prefetches x, 2 ahead
+        for i in 0..8:
+            h[y, i] from x
+    for i in 0..8:
+        v[y, i] from h  # non-temporal"""
+    )
+    assert "h = buffer float32[3, 8]  # two of them in turn" in str(schedule.double_buffer("h"))
+    a = product().inputs[0]
+    k = at.reduce_axis(6, name="k")
+    sums = at.create_schedule(at.compute((10,), lambda i: at.sum(a[i, k], axis=k), name="sums")).atomic("sums")
+    assert str(sums).endswith("\n        atomic sums[i] from a")
+
+
 def test_every_kind_of_loop_has_a_badge() -> None:
     for kind in set(KINDS) - {"serial"}:
         assert f'<span class="badge is-{kind.split(".")[0]}">{kind}</span>' in html.fold(f"{kind} for i in 0..2:")

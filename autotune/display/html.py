@@ -13,7 +13,7 @@ from html import escape
 # How a loop runs, or what a line does: each has a badge of its own colour, with white letters on it.
 BADGES = {
     "parallel": "#1f6feb", "vectorize": "#1a7f37", "unroll": "#9a6700", "blockIdx": "#8250df", "threadIdx": "#6639ba",
-    "vthread": "#bc4c00", "prefetch": "#bf3989", "buffer": "#57606a",
+    "vthread": "#bc4c00", "prefetch": "#bf3989", "atomic": "#cf222e", "buffer": "#57606a",
 }  # fmt: skip
 _OTHER = "other"
 _ALWAYS_OPEN, _SHORT = 2, 40  # outer levels, and the lines below which a deeper one starts open

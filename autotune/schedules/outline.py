@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from math import prod
 
 import numpy as np
@@ -12,6 +12,7 @@ from autotune.display import html
 from autotune.schedules.bounds import Bounds, physical_shape
 from autotune.schedules.primitives import Knob, Step
 from autotune.schedules.state import Number, Stage, State
+from autotune.schedules.windows import window_layout
 from autotune.tensor_expr import dtypes
 
 
@@ -62,10 +63,9 @@ def nest(state: State) -> str:
 def _stage(bounds: Bounds, stage: Stage, depth: int, lines: list[str]) -> None:
     state, extents = bounds.state, bounds.stages[stage.name].extents
     if stage.name != state.output:
-        scope = "" if stage.details.scope == "auto" else f" in {stage.details.scope}"
-        shape = _buffer_shape(bounds, stage)
+        shape, kept = _buffer_shape(bounds, stage), _kept(stage)
         for part in stage.tensor.components:
-            lines.append(f"{'    ' * depth}{part.name} = buffer {part.dtype}{shape}{scope}")
+            lines.append(f"{'    ' * depth}{part.name} = buffer {part.dtype}{shape}{kept}")
     for loop in stage.loops:
         kind = "" if stage.kind(loop) == "serial" else f"{stage.kind(loop)} "
         lines.append(f"{'    ' * depth}{kind}for {loop} in 0..{int(extents[loop])}:{_hints(stage, loop)}")
@@ -75,20 +75,38 @@ def _stage(bounds: Bounds, stage: Stage, depth: int, lines: list[str]) -> None:
     read = ", ".join(tensor.name for tensor in stage.tensor.inputs) or "its indices"
     axes = ", ".join(axis.name for axis in stage.tensor.axes)
     made = ", ".join(f"{part.name}[{axes}]" for part in stage.tensor.components)
-    lines.append(f"{'    ' * depth}{made} from {read}")
+    atomic = "atomic " if stage.atomic else ""
+    bypass = "  # non-temporal" if stage.details.streamed else ""
+    lines.append(f"{'    ' * depth}{atomic}{made} from {read}{bypass}")
 
 
 def _hints(stage: Stage, loop: str) -> str:
     """What else has been asked of a loop."""
-    hints = [f"{key} = {value}" for at, key, value in stage.details.pragmas if at == loop]
-    hints += [f"cut at {', '.join(map(str, cuts))}" for at, cuts in stage.details.partitions if at == loop]
+    details = stage.details
+    hints = [f"{key} = {value}" for at, key, value in details.pragmas if at == loop]
+    hints += [f"cut at {', '.join(map(str, cuts))}" for at, cuts in details.partitions if at == loop]
     hints += ["initialised before"] if stage.init_at == loop else []
     hints += ["one block"] if stage.block == loop else []
+    hints += [f"prefetches {what}, {ahead} ahead" for what, at, ahead in details.prefetches if at == loop]
+    if details.tensorized is not None and details.tensorized[0] == loop:
+        hints.append(f"computed by {details.tensorized[1]}")
+    if details.shared is not None and details.shared[1] == loop:
+        hints.append(f"down to here the loops of {details.shared[0]}")
     return f"  # {'; '.join(hints)}" if hints else ""
+
+
+def _kept(stage: Stage) -> str:
+    """Where a stage's buffer lives and how long, where a step says so."""
+    details = stage.details
+    scope = "" if details.scope == "auto" else f" in {details.scope}"
+    turns = "  # two of them in turn" if details.double_buffered else ""
+    return f"{scope}{turns or ('  # a sliding window' if details.folded else '')}"
 
 
 def _buffer_shape(bounds: Bounds, stage: Stage) -> list[int]:
     """What is kept of a stage at once, in its layout."""
+    if stage.details.folded is not None:
+        stage = replace(stage, layout=window_layout(stage, bounds))
     own = bounds.stages.get(stage.name)
     logical: list[Number] = [*stage.tensor.shape]
     if own is not None:
