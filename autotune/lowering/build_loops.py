@@ -94,22 +94,28 @@ class _Builder:
 
     def _produce(self, stages: list[Stage], context: Context, rest: Continue) -> Stmt:
         """Compute the stages in order, then the rest, each stage's buffer alive to the end."""
-        if not stages:
-            return rest(context)
-        group, later = self.sharing.first(stages)
-        stage = group[0]
-        if stage.name in context.kept:
-            computed, inner = self.keeping.within(stage, context)
-            return block(computed, self._produce(later, inner, rest))
-        made: list[Buffer] = []
-        inner = context
-        for member in group:
-            bases, limits = self.regions.of(member, context)
-            inner = inner.enter(member.name, limits, bases)
-            if member.name != self.state.output:
-                inner = inner.with_buffers(member.name, self._buffers(member))
-                made += inner.buffers[member.name]
-        return _allocated(tuple(made), block(self._computed(stage, inner), self._produce(later, inner, rest)))
+        parts: list[tuple[tuple[Buffer, ...], Stmt]] = []
+        while stages:
+            group, stages = self.sharing.first(stages)
+            stage = group[0]
+            if stage.name in context.kept:
+                computed, context = self.keeping.within(stage, context)
+                parts.append(((), computed))
+                continue
+            made: list[Buffer] = []
+            inner = context
+            for member in group:
+                bases, limits = self.regions.of(member, context)
+                inner = inner.enter(member.name, limits, bases)
+                if member.name != self.state.output:
+                    inner = inner.with_buffers(member.name, self._buffers(member))
+                    made += inner.buffers[member.name]
+            context = inner
+            parts.append((tuple(made), self._computed(stage, context)))
+        stmt = rest(context)
+        for buffers, computed in reversed(parts):
+            stmt = _allocated(buffers, block(computed, stmt))
+        return stmt
 
     def _buffers(self, stage: Stage) -> tuple[Buffer, ...]:
         axes = self.trees[stage.name].bounds.axes

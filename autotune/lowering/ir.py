@@ -181,14 +181,45 @@ def with_children(stmt: Stmt, inner: tuple[Stmt, ...]) -> Stmt:
 
 
 def rewrite_statements(stmt: Stmt, fn: Callable[[Stmt], Stmt | None]) -> Stmt:
-    """Rebuild bottom-up: ``fn`` sees each statement over its rewritten parts and returns a replacement or None.
+    """Rebuild bottom-up: ``fn`` sees each statement over its rewritten parts and returns a replacement or None."""
+    return _rewritten(stmt, lambda _: None, fn)
 
-    Recursion is as deep as loops nest, not as long as expressions are.
-    """
-    inner = tuple(rewrite_statements(child, fn) for child in children(stmt))
-    rebuilt = with_children(stmt, inner)
-    replacement = fn(rebuilt)
-    return rebuilt if replacement is None else replacement
+
+def replace_outermost(stmt: Stmt, fn: Callable[[Stmt], Stmt | None]) -> Stmt:
+    """Rebuild top-down: ``fn`` returns what replaces a statement and all inside it, or None to be asked about that."""
+    return _rewritten(stmt, fn, lambda _: None)
+
+
+def _rewritten(root: Stmt, before: Callable[[Stmt], Stmt | None], after: Callable[[Stmt], Stmt | None]) -> Stmt:
+    """Without recursion: two thousand stages make allocations that nest two thousand deep."""
+    done: dict[int, Stmt] = {}
+    stack = [(root, False)]
+    while stack:
+        stmt, ready = stack.pop()
+        if ready:
+            rebuilt = with_children(stmt, tuple(done[id(child)] for child in children(stmt)))
+            done[id(stmt)] = after(rebuilt) or rebuilt
+            continue
+        found = before(stmt)
+        if found is not None:
+            done[id(stmt)] = found
+        else:
+            stack.append((stmt, True))
+            stack.extend((child, False) for child in children(stmt))
+    return done[id(root)]
+
+
+def in_sequence(stmt: Stmt) -> Iterator[Stmt]:
+    """What runs one after the other: blocks opened up, and each allocation before what its body holds."""
+    stack = [stmt]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, Block):
+            stack.extend(reversed(current.statements))
+        else:
+            yield current
+            if isinstance(current, Allocate):
+                stack.append(current.body)
 
 
 def statements(stmt: Stmt) -> Iterator[Stmt]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from autotune.lowering.ir import (
     Allocate,
     Atomic,
-    Block,
     Buffer,
     For,
     Function,
@@ -15,6 +14,7 @@ from autotune.lowering.ir import (
     Stmt,
     Store,
     Together,
+    in_sequence,
 )
 from autotune.tensor_expr.expr import (
     Binary,
@@ -111,11 +111,14 @@ def _place(store: Store) -> str:
 
 
 def _lines(stmt: Stmt, depth: int, out: list[str]) -> None:
+    for inner in in_sequence(stmt):
+        _line(inner, depth, out)
+
+
+def _line(stmt: Stmt, depth: int, out: list[str]) -> None:
+    """One statement; an allocation without what it holds."""
     pad = "    " * depth
-    if isinstance(stmt, Block):
-        for inner in stmt.statements:
-            _lines(inner, depth, out)
-    elif isinstance(stmt, For):
+    if isinstance(stmt, For):
         kind = "" if stmt.kind == "serial" else f"{stmt.kind} "
         hints = "".join(f"  # {key} = {value}" for key, value in stmt.pragmas)
         out.append(f"{pad}{kind}for {_name(stmt.var)} in 0..{show_expr(stmt.extent)}:{hints}")
@@ -142,7 +145,6 @@ def _lines(stmt: Stmt, depth: int, out: list[str]) -> None:
     else:
         assert isinstance(stmt, Allocate), stmt
         out.append(f"{pad}{stmt.buffer.name} = buffer {stmt.buffer.dtype}{list(stmt.buffer.shape)}{_kept(stmt.buffer)}")
-        _lines(stmt.body, depth, out)
 
 
 def _kept(buffer: Buffer) -> str:

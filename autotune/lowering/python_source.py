@@ -21,7 +21,6 @@ import numpy as np
 from autotune.lowering.ir import (
     Allocate,
     Atomic,
-    Block,
     Buffer,
     For,
     Function,
@@ -32,6 +31,7 @@ from autotune.lowering.ir import (
     Store,
     Together,
     children,
+    in_sequence,
     stores,
 )
 from autotune.schedules.details import THREADS
@@ -156,11 +156,13 @@ class _Writer:
     # -- statements --------------------------------------------------------------------------------------------
 
     def _statement(self, stmt: Stmt, lines: _Lines, scope: _Scope) -> None:
+        for inner in in_sequence(stmt):
+            self._one(inner, lines, scope)
+
+    def _one(self, stmt: Stmt, lines: _Lines, scope: _Scope) -> None:
+        """One statement; an allocation without what it holds."""
         self.stmt, self.scope = stmt, scope
-        if isinstance(stmt, Block):
-            for inner in stmt.statements:
-                self._statement(inner, lines, scope)
-        elif isinstance(stmt, (Store, Together, Atomic)):
+        if isinstance(stmt, (Store, Together, Atomic)):
             self._stores(stores(stmt), lines)
         elif isinstance(stmt, For):
             self._loop(stmt, lines, scope)
@@ -177,7 +179,6 @@ class _Writer:
             assert isinstance(stmt, Allocate), stmt
             name = self._buffer(stmt.buffer)
             lines.add(f"{name}[:] = E{name[1:]}")
-            self._statement(stmt.body, lines, scope)
 
     def _stores(self, group: tuple[Store, ...], lines: _Lines) -> None:
         """Stores that take effect together: every value and index is known before the first of them."""
@@ -362,9 +363,13 @@ def _watching(loop: For, scope: _Scope) -> _Scope:
 
 def _direct_stores(stmt: Stmt) -> int:
     """How many stores a statement holds outside of loops."""
-    if isinstance(stmt, For):
-        return 0
-    return len(stores(stmt)) + sum(map(_direct_stores, children(stmt)))
+    count, stack = 0, [stmt]
+    while stack:
+        inner = stack.pop()
+        if not isinstance(inner, For):
+            count += len(stores(inner))
+            stack += children(inner)
+    return count
 
 
 def _literal(node: Const) -> str:

@@ -12,7 +12,17 @@ from itertools import pairwise, product
 from math import prod
 
 from autotune.errors import ScheduleError
-from autotune.lowering.ir import Allocate, Buffer, For, Function, Stmt, children, loads, stores
+from autotune.lowering.ir import (
+    Allocate,
+    Buffer,
+    For,
+    Function,
+    Stmt,
+    children,
+    in_sequence,
+    loads,
+    stores,
+)
 from autotune.lowering.printer import show_expr
 from autotune.tensor_expr.affine import Affine, affine
 from autotune.tensor_expr.expr import Const, Expr, Var
@@ -55,6 +65,11 @@ class _Survey:
         self.cells: dict[Buffer, dict[tuple[int, ...], tuple[int, int]]] = {}  # first element -> (width, active)
 
     def visit(self, stmt: Stmt, loops: Mapping[Var, _Open], home: int) -> None:
+        for inner in in_sequence(stmt):
+            self._one(inner, loops, home)
+
+    def _one(self, stmt: Stmt, loops: Mapping[Var, _Open], home: int) -> None:
+        """One statement; an allocation without what it holds."""
         if isinstance(stmt, For):
             constant = isinstance(stmt.extent, Const)
             kind = stmt.kind if constant and stmt.kind in ("unroll", "vectorize") else "serial"
@@ -68,8 +83,9 @@ class _Survey:
                 self.refused[stmt.buffer] = f"its scope is {stmt.buffer.scope}"
             elif prod(stmt.buffer.shape) > MAX_CELLS * MAX_LANES:
                 self.refused[stmt.buffer] = f"it has {prod(stmt.buffer.shape)} elements"
-        for inner_stmt in children(stmt):
-            self.visit(inner_stmt, loops, home)
+        else:
+            for part in children(stmt):
+                self.visit(part, loops, home)
         for store in stores(stmt):
             self._access(store.buffer, store.indices, loops, home, store=True)
         for load in loads(stmt):

@@ -36,10 +36,10 @@ from autotune.lowering.ir import (
     block,
     children,
     loads,
+    replace_outermost,
     rewrite_statements,
     statements,
     stores,
-    with_children,
 )
 from autotune.lowering.registers import register_buffers
 from autotune.targets.facts import Target
@@ -57,7 +57,8 @@ def promote_accumulators(function: Function, target: Target) -> Function:
         updated -= register_buffers(function).keys()
     if not updated:
         return function
-    body = _Promotion(function_ranges(function), updated, target.vector_registers - OPERANDS).visit(function.body)
+    promotion = _Promotion(function_ranges(function), updated, target.vector_registers - OPERANDS)
+    body = replace_outermost(function.body, promotion.promoted)
     return function if body is function.body else Function(function.name, function.params, body)
 
 
@@ -79,7 +80,7 @@ class _Promotion:
         self.candidates = candidates
         self.registers = registers
 
-    def visit(self, stmt: Stmt) -> Stmt:
+    def promoted(self, stmt: Stmt) -> Stmt | None:
         """Promote at the outermost loops that allow it; a buffer inside of a vectorised loop would be one per lane."""
         if isinstance(stmt, For) and stmt.kind == "vectorize":
             return stmt
@@ -87,7 +88,7 @@ class _Promotion:
             updates = self._updates(stmt)
             if updates:
                 return _promoted(stmt, updates)
-        return with_children(stmt, tuple(self.visit(child) for child in children(stmt)))
+        return None
 
     def _updates(self, loop: For) -> list[_Update]:
         """The updates to promote at a loop: all that it stores to one buffer, or nothing."""

@@ -15,6 +15,7 @@ from autotune.lowering.analysis import function_ranges
 from autotune.lowering.ir import (
     Allocate,
     Atomic,
+    Block,
     Buffer,
     For,
     Function,
@@ -84,15 +85,25 @@ class _Scope:
 
 
 def _check(stmt: Stmt, scope: _Scope) -> None:
+    stack = [(stmt, scope)]
+    while stack:
+        inner, known = stack.pop()
+        if isinstance(inner, Block):
+            stack.extend((part, known) for part in reversed(inner.statements))
+        elif isinstance(inner, Allocate):
+            if inner.buffer.role != "local":
+                raise VerifyError(f"buffer {inner.buffer.name!r} is allocated, but it is no local one")
+            stack.append((inner.body, replace(known, buffers=known.buffers | {inner.buffer})))
+        else:
+            _check_one(inner, known)
+
+
+def _check_one(stmt: Stmt, scope: _Scope) -> None:
     for root in expressions(stmt):
         _check_expression(root, scope)
     if isinstance(stmt, For):
         _check_loop(stmt, scope)
         _check(stmt.body, replace(scope, variables=scope.variables | {stmt.var}, loops=(*scope.loops, stmt)))
-    elif isinstance(stmt, Allocate):
-        if stmt.buffer.role != "local":
-            raise VerifyError(f"buffer {stmt.buffer.name!r} is allocated, but it is no local one")
-        _check(stmt.body, replace(scope, buffers=scope.buffers | {stmt.buffer}))
     elif isinstance(stmt, If):
         _require(stmt.condition.dtype == "bool", "a condition", "bool", stmt.condition.dtype)
         for branch, holds in ((stmt.then, True), (stmt.otherwise, False)):

@@ -9,7 +9,6 @@ from autotune.errors import ScheduleError
 from autotune.lowering.ir import (
     Allocate,
     Atomic,
-    Block,
     Buffer,
     For,
     If,
@@ -18,6 +17,7 @@ from autotune.lowering.ir import (
     Stmt,
     Store,
     Together,
+    in_sequence,
     statements,
     stores,
 )
@@ -98,15 +98,19 @@ class FunctionEmitter:
         self.tensors = TensorInstructions(self.emitter, self.memory)
         self.workspace = "%workspace"
         self.used = 0
+        self.stack = 0
         self.allocated: dict[Buffer, str] = {}
         self.streams = False
 
     def statement(self, stmt: Stmt) -> None:
-        """Emit a statement and all inside it."""
-        if isinstance(stmt, Block):
-            for inner in stmt.statements:
-                self.statement(inner)
-        elif isinstance(stmt, (Store, Together)):
+        """Emit a statement and all inside it; the workspace of its allocations is free again after it."""
+        before = self.used
+        for inner in in_sequence(stmt):
+            self._one(inner)
+        self.used = before
+
+    def _one(self, stmt: Stmt) -> None:
+        if isinstance(stmt, (Store, Together)):
             self._store(stores(stmt))
         elif isinstance(stmt, Atomic):
             self._update(stmt.store)
@@ -120,7 +124,7 @@ class FunctionEmitter:
             self._intrinsic(stmt)
         else:
             assert isinstance(stmt, Allocate), stmt
-            self._allocate(stmt)
+            self._allocate(stmt.buffer)
 
     def _store(self, group: tuple[Store, ...]) -> None:
         """All values, and where they go, before the first store."""
@@ -186,27 +190,26 @@ class FunctionEmitter:
         for key in [key for key in memo if key[0] == "load" and key[1] == id(buffer)]:
             del memo[key]
 
-    def _allocate(self, stmt: Allocate) -> None:
-        buffer = stmt.buffer
+    def _allocate(self, buffer: Buffer) -> None:
+        """Memory, or no register cells yet, for the statements that follow."""
         if buffer in self.module.registers:
             self.registers.cells.pop(buffer, None)
-            self.statement(stmt.body)
             return
         if buffer.scope == "stack" and buffer.bytes > STACK_LIMIT:
             raise ScheduleError(
                 f"stage {buffer.name!r} has {buffer.bytes} bytes, more than the {STACK_LIMIT} that the stack holds; "
                 f"set_scope it to workspace"
             )
-        if buffer.scope == "stack" or (buffer.bytes <= STACK_BYTES and buffer.scope != "workspace"):
+        small = buffer.bytes <= STACK_BYTES and (buffer in self.allocated or self.stack <= STACK_LIMIT - STACK_BYTES)
+        if buffer.scope == "stack" or (small and buffer.scope != "workspace"):
             # Unrolled copies of the statement follow each other, so that they share the memory.
             if buffer not in self.allocated:
+                self.stack += buffer.bytes
                 self.allocated[buffer] = self.emitter.name()
                 self.emitter.entry.append(f"{self.allocated[buffer]} = alloca i8, i64 {buffer.bytes}, align 64")
             self.addresses.pointers[buffer] = self.allocated[buffer]
-            self.statement(stmt.body)
             return
-        before = self.used
-        start = (before + 63) // 64 * 64
+        start = (self.used + 63) // 64 * 64
         name = self.emitter.name()
         self.emitter.entry.append(f"{name} = getelementptr i8, ptr {self.workspace}, i64 {start}")
         self.used = start + buffer.bytes
@@ -215,8 +218,6 @@ class FunctionEmitter:
         else:
             self.module.shared_bytes = max(self.module.shared_bytes, self.used)
         self.addresses.pointers[buffer] = name
-        self.statement(stmt.body)
-        self.used = before
 
     # -- loops -------------------------------------------------------------------------------------------------
 
