@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import autotune
+from autotune.lowering.printer import show_expr
 from autotune.schedules.primitives import primitives
+from autotune.schedules.tensor_intrinsics import tensor_intrinsics
 from autotune.search.strategies import strategies
 from autotune.targets import facts
 from autotune.tensor_expr.algorithms import algorithms
 from autotune.tensor_expr.operators import families, operators
+from autotune.tensor_expr.tensor import graph
 
 INDEX = Path(__file__).with_name("reference.md")
 FOLDER = Path(__file__).with_name("reference")
@@ -143,6 +146,26 @@ def primitives_page() -> str:
     return "\n\n".join(parts)
 
 
+def intrinsics_page() -> str:
+    """The instructions that ``tensorize`` can use, each declared by what it computes."""
+    parts = [
+        "What `tensorize` replaces loops by. The expression is the meaning on every target; a target that has one of\n"
+        "the instructions uses it."
+    ]
+    for name, intrinsic in tensor_intrinsics().items():
+        declared = intrinsic.declaration
+        arrays = ", ".join(f"{tensor.name}: {tensor.dtype}{list(tensor.shape)}" for tensor in graph(declared))
+        indices = ", ".join(axis.name for axis in declared.axes)
+        assert declared.body is not None
+        rows = [
+            _row(f"`{i.callee}`", ", ".join(f"`{feature}`" for feature in i.features)) for i in intrinsic.instructions
+        ]
+        table = "\n".join(["| instruction | features |", "| --- | --- |", *rows])
+        meaning = f"{declared.name}[{indices}] += {show_expr(declared.body)}"
+        parts.append(f"### `{name}`\n\n```text\n{arrays}\n{meaning}\n```\n\n{table}")
+    return "\n\n".join(parts)
+
+
 def strategies_page() -> str:
     """The search strategies."""
     return "\n\n".join(_entry(name, strategy.__doc__) for name, strategy in strategies().items())
@@ -172,6 +195,7 @@ def index() -> str:
         "operators": [(family.capitalize(), members) for family, members in families().items()],
         "algorithms": [(f"Definitions of `{operator}`", found) for operator, found in algorithms().items()],
         "primitives": [("Schedule steps", primitives())],
+        "intrinsics": [("Of tensors", tensor_intrinsics())],
         "strategies": [("Search", strategies())],
         "targets": [("Processors", facts.TARGETS)],
     }
@@ -196,7 +220,7 @@ def pages() -> Mapping[Path, str]:
     bodies = {
         "python": python_page(), "operators": operators_page(), "algorithms": algorithms_page(),
         "primitives": primitives_page(),
-        "strategies": strategies_page(), "targets": targets_page(),
+        "intrinsics": intrinsics_page(), "strategies": strategies_page(), "targets": targets_page(),
     }  # fmt: skip
     return {
         INDEX: index(),

@@ -15,6 +15,7 @@ from differential import compare
 
 import autotune
 from autotune.schedules.primitives import primitives
+from autotune.schedules.tensor_intrinsics import tensor_intrinsics
 from autotune.search.strategies import strategies
 from autotune.targets.facts import TARGETS
 from autotune.targets.host import native_target
@@ -121,7 +122,7 @@ def test_commands_of_the_readme_run_in_a_fresh_environment(tmp_path: Path) -> No
 def test_the_reference_is_complete() -> None:
     registries = {
         "operators": operators(), "primitives": primitives(), "strategies": strategies(), "targets": TARGETS,
-        "algorithms": {name for found in algorithms().values() for name in found},
+        "algorithms": {name for found in algorithms().values() for name in found}, "intrinsics": tensor_intrinsics(),
     }  # fmt: skip
     names = {name for name in autotune.__all__ if not name.startswith("_")} - set(operators())
     for page, known in {**registries, "python": names}.items():
