@@ -57,9 +57,9 @@ class TensorInstructions:
             places = [place + step * steps[var] for place in places for step in range(extent)]
         used = max(places) + 1
         addresses, dtype = self.memory.addresses, load.buffer.dtype
-        place = addresses.place(load.buffer, load.indices)
-        assert place is not None, "strides have been checked"
-        address = addresses.located(load.buffer, load.indices, place)
+        located = addresses.located(load.buffer, load.indices)
+        assert located is not None, "strides have been checked"
+        address = located[:2]
         kind = vector_type(dtype, len(places))
         key = ("load", id(load.buffer), address, "operand", tuple(places))
         memo = self.emitter.scope.loads
