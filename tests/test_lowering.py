@@ -26,7 +26,7 @@ RANGES = Ranges({ROW: (0, 9), COL: (0, 3)})
         ((ROW * 4 + COL) // 4, "i"),
         ((ROW * 4 + COL) % 4, "j"),
         ((ROW * 8 + COL + 16) // 4, "i * 2 + 4"),
-        ((ROW * 8 + COL * 2) // 4, "i * 2 + j * 2 // 4"),
+        ((ROW * 8 + COL * 2) // 4, "i * 2 + j // 2"),
         (ROW + COL - ROW, "j"),
         (3 - COL + ROW - 5, "i - j - 2"),
         ((ROW % 4) * 2, "i % 4 * 2"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import Affine, affine, number, variable, weighted_sum
+from autotune.tensor_expr.division import DIVISION_RULES, rejoined
 from autotune.tensor_expr.expr import Axis, Binary, Const, Expr, Var, walk
 
 Interval = tuple[float, float]
@@ -92,7 +93,10 @@ class Ranges:
 
     def at_least(self, form: Affine, bound: int) -> bool:
         """Whether ``form >= bound`` is certain."""
-        return self.interval(form)[0] >= bound or (bool(self.facts) and self.at_most(form.scale(-1), -bound))
+        if self.interval(form)[0] >= bound:
+            return True
+        nested = any(isinstance(atom, Binary) and atom.op in ("min", "max") for atom, _ in form.terms.values())
+        return bool(self.facts or nested) and self.at_most(form.scale(-1), -bound)
 
     def decide(self, op: str, a: Affine, b: Affine) -> bool | None:
         """Whether the comparison is certain to hold, or certain not to; None where neither is."""
@@ -114,7 +118,10 @@ class Ranges:
             return a if a.const <= b.const else b
         if self.at_most(a - b, 0):
             return a
-        return b if self.at_least(a - b, 0) else variable(Binary(dtypes.INDEX, "min", a.to_expr(), b.to_expr()))
+        if self.at_least(a - b, 0):
+            return b
+        kept = self._without_side("min", a, b)
+        return variable(Binary(dtypes.INDEX, "min", a.to_expr(), b.to_expr())) if kept is None else kept
 
     def maximum(self, a: Affine, b: Affine) -> Affine:
         """The larger of both."""
@@ -122,7 +129,22 @@ class Ranges:
             return a if a.const >= b.const else b
         if self.at_least(a - b, 0):
             return a
-        return b if self.at_most(a - b, 0) else variable(Binary(dtypes.INDEX, "max", a.to_expr(), b.to_expr()))
+        if self.at_most(a - b, 0):
+            return b
+        kept = self._without_side("max", a, b)
+        return variable(Binary(dtypes.INDEX, "max", a.to_expr(), b.to_expr())) if kept is None else kept
+
+    def _without_side(self, op: str, a: Affine, b: Affine) -> Affine | None:
+        """``op(op(x, y), b)`` as ``op(x, b)`` where y never counts beside b; None where that does not apply."""
+        certain, pick = (self.at_least, self.minimum) if op == "min" else (self.at_most, self.maximum)
+        for nested, other in ((a, b), (b, a)):
+            atom = next((atom for atom, c in nested.terms.values() if c == 1), None)
+            if nested.const or len(nested.terms) != 1 or not isinstance(atom, Binary) or atom.op != op:
+                continue
+            for dropped, left in ((atom.a, atom.b), (atom.b, atom.a)):
+                if certain(affine(dropped) - other, 0):
+                    return pick(affine(left), other)
+        return None
 
     def floordiv(self, form: Affine, divisor: int) -> Affine:
         """``form // divisor``: whole multiples come out, what stays below the divisor vanishes."""
@@ -143,8 +165,13 @@ class Ranges:
         rest = {key: (atom, c) for key, (atom, c) in form.terms.items() if c % divisor}
         quotient, remainder = Affine(form.const // divisor, whole), Affine(form.const % divisor, rest)
         low, high = self.interval(remainder)
-        if low >= 0 and high < divisor:
-            return quotient if op == "floordiv" else remainder
+        if low // divisor == high // divisor:  # never so for infinities, whose quotient is NaN
+            turns = int(low // divisor)
+            return quotient.shifted(turns) if op == "floordiv" else remainder.shifted(-turns * divisor)
+        for rule in DIVISION_RULES:
+            found = rule(self, op, remainder, divisor)
+            if found is not None:
+                return quotient + found if op == "floordiv" else found
         left = variable(Binary(dtypes.INDEX, op, remainder.to_expr(), Const(dtypes.INDEX, divisor)))
         return quotient + left if op == "floordiv" else left
 
@@ -163,10 +190,8 @@ class Ranges:
             return number(int(node.value))
         if isinstance(node, Binary) and node.dtype == dtypes.INDEX:
             a, b = operands
-            if node.op == "add":
-                return a + b
-            if node.op == "sub":
-                return a - b
+            if node.op in ("add", "sub"):
+                return rejoined(self, a + b if node.op == "add" else a - b)
             if node.op in ("min", "max"):
                 return self.minimum(a, b) if node.op == "min" else self.maximum(a, b)
             if node.op == "mul" and (a.is_const or b.is_const):
