@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from test_shared_loops import siblings
+from test_tensorize import packed, quantized
 
 import autotune as at
 from autotune.display import html
@@ -203,6 +205,13 @@ for y in 0..18:
     k = at.reduce_axis(6, name="k")
     sums = at.create_schedule(at.compute((10,), lambda i: at.sum(a[i, k], axis=k), name="sums")).atomic("sums")
     assert str(sums).endswith("\n        atomic sums[i] from a")
+
+
+def test_shared_loops_and_instructions_are_named() -> None:
+    shared = at.create_schedule(siblings()).compute_with("b", "a", "i")
+    assert "b = buffer float32[7]\nfor i in 0..7:  # down to here the loops of a\n" in str(shared)
+    product = packed(at.create_schedule(quantized())).tensorize("c", "j.1", "vpdpbusd_16")
+    assert "vectorize for j.1 in 0..16:  # computed by vpdpbusd_16\n" in str(product)
 
 
 def test_every_kind_of_loop_has_a_badge() -> None:
