@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from autotune.tensor_expr.affine import structural_key
 from autotune.tensor_expr.expr import Accumulation, Axis, Expr, Read, Reduce, Scan, Select, const, rewrite_all
 from autotune.tensor_expr.tensor import Tensor
 
@@ -76,3 +78,37 @@ def reduced_from(tensor: Tensor, source: Tensor, indices: tuple[Expr, ...], axis
         own = reads[number - body.component :][: len(body.operands)]
         bodies.append(replace(body, axes=(axis,), operands=tuple(own)))
     return tensor.with_bodies(bodies)
+
+
+def expanded(tensor: Tensor, inlined: Mapping[str, Tensor]) -> Tensor:
+    """``tensor`` with the expressions of other computes in place of every read of them, however often they nest.
+
+    Each is expanded once per place that it is read at, so that what is read twice is not computed twice; without
+    recursion, since a thousand computes may read each other in a row.
+    """
+    frames: dict[Any, dict[int, Expr]] = {}  # per compute and place: what its axes and nodes have become
+    outermost: dict[int, Expr] = {}
+    stack = [(outermost, body, False) for body in reversed(tensor.bodies)]
+    while stack:
+        done, node, ready = stack.pop()
+        if id(node) in done:
+            continue
+        if not ready:
+            stack.append((done, node, True))
+            stack.extend((done, child, False) for child in reversed(node.children) if id(child) not in done)
+            continue
+        operands = [done[id(child)] for child in node.children]
+        source = inlined.get(node.tensor.name) if isinstance(node, Read) else None
+        if source is None:
+            same = all(a is b for a, b in zip(operands, node.children, strict=True))
+            done[id(node)] = node if same else node.with_children(operands)
+            continue
+        assert isinstance(node, Read)
+        place = (source.name, *map(structural_key, operands))
+        frame = frames.setdefault(place, dict(zip(map(id, source.axes), operands, strict=True)))
+        body = source.bodies[node.component]
+        if id(body) in frame:
+            done[id(node)] = frame[id(body)]
+        else:
+            stack += [(done, node, True), (frame, body, False)]
+    return tensor.with_bodies([outermost[id(body)] for body in tensor.bodies])

@@ -217,10 +217,6 @@ class State:
             stages[name] = existing
         return replace(self, stages=MappingProxyType(stages))
 
-    def without_stage(self, name: str) -> State:
-        """This state without one stage."""
-        return replace(self, stages=MappingProxyType({n: s for n, s in self.stages.items() if n != name}))
-
     def consumers(self, name: str) -> list[Stage]:
         """The stages that read the tensor, in order."""
         return [

@@ -108,7 +108,8 @@ def structural_key(expr: Expr) -> Any:
         else:
             label = getattr(node, "op", None) or getattr(node, "name", None) or type(node).__name__
             subject = getattr(node, "buffer", None) or getattr(node, "tensor", None)
-            keys[id(node)] = (label, id(subject) if subject is not None else 0, *(keys[id(c)] for c in node.children))
+            what = (label, node.dtype, id(subject) if subject is not None else 0, getattr(node, "component", 0))
+            keys[id(node)] = (*what, *(keys[id(c)] for c in node.children))
     return keys[id(expr)]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from autotune.errors import ScheduleError
 from autotune.schedules.dependences import check_attachments
 from autotune.schedules.primitives.step import Step, primitive
-from autotune.schedules.state import State, reads
-from autotune.tensor_expr.expr import Accumulation, Expr, Read, Reduce, substitute
+from autotune.schedules.rewriting import expanded
+from autotune.schedules.state import Stage, State, reads
+from autotune.tensor_expr.expr import Accumulation, Reduce
 
 
 @primitive("compute_inline")
@@ -22,27 +24,32 @@ class ComputeInline(Step):
             a[i] = x[i] + 1     ->  for i in 0..8:
         for i in 0..8:                  b[i] = (x[i] + 1) * 2
             b[i] = a[i] * 2
+
+    A tuple of stages is inlined at once, which takes much less time than one after the other where there are hundreds.
     """
 
-    stage: str
+    stage: str | tuple[str, ...]
 
     def apply(self, state: State) -> State:
-        stage = state.compute_stage(self.stage)
-        if stage.name == state.output:
-            raise ScheduleError(f"stage {stage.name!r} is the output and cannot be inlined")
-        bodies, axes = stage.tensor.bodies, stage.tensor.axes
-        if isinstance(stage.tensor.body, Accumulation):
-            kind = "reduction" if isinstance(stage.tensor.body, Reduce) else "scan"
-            raise ScheduleError(f"stage {stage.name!r} is a {kind} and cannot be inlined")
-        if stage.is_scheduled:
-            raise ScheduleError(f"stage {stage.name!r} has been scheduled already; inline it before that")
+        names = self.stage if isinstance(self.stage, tuple) else (self.stage,)
+        inlined = {name: _inlinable(state, name).tensor for name in names}
+        stages: dict[str, Stage] = {}
+        for name, stage in state.stages.items():
+            if name in inlined:
+                continue
+            if any(read.tensor.name in inlined for read in reads(stage.tensor)):
+                stage = replace(stage, tensor=expanded(stage.tensor, inlined))
+            stages[name] = stage
+        return check_attachments(replace(state, stages=MappingProxyType(stages)))
 
-        def inline(node: Expr) -> Expr | None:
-            if isinstance(node, Read) and node.tensor.name == stage.name:
-                return substitute(bodies[node.component], dict(zip(axes, node.indices, strict=True)))
-            return None
 
-        for reader in state.consumers(stage.name):
-            state = state.with_stage(replace(reader, tensor=reader.tensor.map_bodies(inline)))
-        assert not any(read.tensor.name == stage.name for s in state.stages.values() for read in reads(s.tensor))
-        return check_attachments(state.without_stage(stage.name))
+def _inlinable(state: State, name: str) -> Stage:
+    stage = state.compute_stage(name)
+    if stage.name == state.output:
+        raise ScheduleError(f"stage {stage.name!r} is the output and cannot be inlined")
+    if isinstance(stage.tensor.body, Accumulation):
+        kind = "reduction" if isinstance(stage.tensor.body, Reduce) else "scan"
+        raise ScheduleError(f"stage {stage.name!r} is a {kind} and cannot be inlined")
+    if stage.is_scheduled:
+        raise ScheduleError(f"stage {stage.name!r} has been scheduled already; inline it before that")
+    return stage

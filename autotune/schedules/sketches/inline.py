@@ -11,10 +11,12 @@ CHEAP = frozenset({"abs", "floor", "sqrt"})  # intrinsics that are an instructio
 
 def inline(draft: Draft) -> list[Draft]:
     """Inline every pointwise stage but the output, and those that would evaluate an intrinsic more than once."""
-    for name, stage in draft.state.stages.items():
-        if name != draft.state.output and is_pointwise(stage) and not (_costly(stage) and _reused(draft, name)):
-            draft = draft.step("compute_inline", name)
-    return [draft]
+    names = [
+        name
+        for name, stage in draft.state.stages.items()
+        if name != draft.state.output and is_pointwise(stage) and not (_costly(stage) and _reused(draft, name))
+    ]
+    return [draft.step("compute_inline", names if len(names) > 1 else names[0])] if names else [draft]
 
 
 def _costly(stage: Stage) -> bool:
