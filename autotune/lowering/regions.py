@@ -43,8 +43,8 @@ class Regions:
         ):
             if ends is None:
                 continue
-            # Reads beyond the tensor are under a condition that does not hold there.
-            first = ranges.minimum(ranges.maximum(ends[0], ZERO), number(axis.extent - 1))
+            # Reads beyond the tensor are under a condition that does not hold there: nothing is computed for them.
+            first = ranges.maximum(ends[0], ZERO)
             last = ranges.minimum(ends[1], number(axis.extent - 1))
             bases[dim] = first
             limits[axis.name] = ranges.maximum((last - first).shifted(1), ZERO)
