@@ -69,6 +69,9 @@ def test_kernels_equal_numpy(name: str) -> None:
         ("cast", {"dtype": "bool", "to": "float32"}), ("cast", {"dtype": "int64", "to": "int8"}),
         ("add", {"a": "1", "b": "1"}), ("add", {"a": "7,1", "b": "1,11"}), ("exp", {"shape": "1,1,1"}),
         ("tanh", {"shape": "2,3,1,5,7"}),
+        ("gelu", {"dtype": "bfloat16"}), ("softplus", {"dtype": "float16"}), ("pow", {"dtype": "bfloat16"}),
+        ("less", {"dtype": "float16"}), ("where", {"dtype": "float16"}), ("isnan", {"dtype": "float16"}),
+        ("cast", {"dtype": "bfloat16", "to": "int8"}), ("cast", {"dtype": "float64", "to": "bfloat16"}),
     ],
 )  # fmt: skip
 def test_kernels_of_other_dtypes_shapes_and_parameters(name: str, params: dict[str, Any]) -> None:

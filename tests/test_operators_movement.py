@@ -15,6 +15,7 @@ FAMILY = "data movement"
 COMPILED: list[tuple[str, dict[str, object]]] = [
     ("concat", {"shapes": "2,3,5;2,1,5;2,7,5", "axis": 1}),
     ("concat", {"shapes": "2,3,5;2,3,17;2,3,1", "axis": -1, "dtype": "int8"}),
+    ("concat", {"shapes": "3,5;3,9", "axis": 1, "dtype": "bfloat16"}),
     ("split", {"shape": "2,7,5", "axis": 1, "sizes": "3,1,3", "part": 2}),
     ("slice", {"shape": "3,7,19", "starts": "1,-1", "ends": "100,-100", "axes": "1,2", "steps": "2,-1"}),
     *(

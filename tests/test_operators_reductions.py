@@ -62,9 +62,13 @@ def test_kernels_equal_numpy(name: str) -> None:
         ("reduce_max", "int8"),
         ("reduce_min", "uint8"),
         ("argmax", "int16"),
+        ("argmin", "bfloat16"),
+        ("reduce_sum", "bfloat16"),
+        ("reduce_log_sum_exp", "float16"),
+        ("cumsum", "bfloat16"),
     ],
 )
-def test_kernels_of_integers(name: str, dtype: str) -> None:
+def test_kernels_of_other_dtypes(name: str, dtype: str) -> None:
     check_kernels(get_operator(name)(shape="5,33", dtype=dtype))
 
 
