@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from itertools import permutations
 from typing import Any
 
 from autotune.errors import UsageError
 from autotune.fuzz.check import helpful
 from autotune.fuzz.choices import Choices
 from autotune.schedules.bounds import Bounds
+from autotune.schedules.dependences import producers
 from autotune.schedules.details import SCOPES, THREADS
 from autotune.schedules.primitives import Step, make_step, primitives
 from autotune.schedules.schedule import Schedule, create_schedule
-from autotune.schedules.state import Stage
+from autotune.schedules.state import Stage, reads
+from autotune.schedules.tensor_intrinsics import tensor_intrinsics
 from autotune.tensor_expr import Tensor
 
 MAX_STEPS = 14
@@ -29,6 +32,8 @@ WEIGHTS: Mapping[str, int] = {
     "vectorize": 4,
     "unroll": 3,
     "compute_at": 4,
+    "fold_storage": 2,
+    "compute_with": 2,
     "fuse": 2,
     "parallel": 2,
 }
@@ -68,6 +73,8 @@ def draw_schedule(choices: Choices, output: Tensor) -> Draft:
     draft = Draft(create_schedule(output))
     if choices.one_in(3):
         _tiled(choices, draft)
+    elif choices.one_in(8):
+        _instructed(draft)
     names = [name for name in primitives() for _ in range(WEIGHTS.get(name, 1))]
     for _ in range(choices.integer(0, MAX_STEPS)):
         draft.attempt(_step(choices, draft.schedule, choices.choice(names)))
@@ -125,6 +132,19 @@ def _tiled(choices: Choices, draft: Draft) -> None:
                 draft.call("unroll", name, loop)
 
 
+def _instructed(draft: Draft) -> None:
+    """The innermost spatial axis of a product in vectors of 16, which are one instruction."""
+    stages = draft.schedule.state.stages
+    name = next((name for name in reversed(list(stages)) if stages[name].reduce_loops), None)
+    if name is None:
+        return
+    axis = stages[name].tensor.axes[-1].name
+    draft.call("split", name, axis, [16])
+    loops = draft.schedule.state.stages[name].loops
+    draft.call("reorder", name, sorted(loops, key=f"{axis}.1".__eq__))
+    draft.call("tensorize", name, f"{axis}.1", "multiply_add_16")
+
+
 # -- one step --------------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +166,7 @@ class _Arguments:
 
     def __init__(self, choices: Choices, schedule: Schedule) -> None:
         self.choices = choices
+        self.state = schedule.state
         self.stages = schedule.state.stages
         self.computes = [name for name, stage in self.stages.items() if not stage.tensor.is_placeholder]
         self.last: Stage = self.stages[schedule.state.output]
@@ -169,6 +190,10 @@ class _Arguments:
         name = self.choices.choice(list(self.stages))
         self.last = self.stages[name]
         return name
+
+    def read(self) -> list[str]:
+        """The tensors that the last stage reads, if any."""
+        return list(dict.fromkeys(read.tensor.name for read in reads(self.last.tensor))) or list(self.stages)
 
     def loop(self) -> str:
         """A loop of the last stage."""
@@ -235,11 +260,45 @@ def _pragma(drawn: _Arguments) -> list[Any]:
     return [stage, loop, "parallel_chunk", drawn.factor()]
 
 
+def _inside(drawn: _Arguments) -> str:
+    """A stage that is computed in a loop, where there is one."""
+    inside = [name for name in drawn.computes if drawn.stages[name].attach is not None]
+    return drawn.choices.choice(inside) if inside else drawn.compute()
+
+
+def _fold_storage(drawn: _Arguments) -> list[Any]:
+    return [_inside(drawn), None, drawn.choices.choice((0, 0, 0, 4, 7, 16))]
+
+
+def _compute_with(drawn: _Arguments) -> list[Any]:
+    """Two stages at one place, of which neither depends on the other, where there are such."""
+    stages = {name: drawn.stages[name] for name in drawn.computes}
+    above = {name: producers(drawn.state, name) for name in stages}
+    pairs = [
+        (a, b)
+        for a, b in permutations(stages, 2)
+        if stages[a].attach == stages[b].attach and a not in above[b] and b not in above[a]
+    ]
+    stage, sibling = drawn.choices.choice(pairs) if pairs else (drawn.compute(), drawn.compute())
+    drawn.last = stages[stage]
+    return [stage, sibling, drawn.outermost()]
+
+
+def _specialize(drawn: _Arguments) -> list[Any]:
+    """For an input of one element, where there is one."""
+    single = [s.name for s in drawn.stages.values() if s.tensor.is_placeholder and set(s.tensor.shape) == {1}]
+    return [drawn.compute(), drawn.choices.choice(single) if single else drawn.tensor(), drawn.choices.integer(0, 2)]
+
+
 # Primitives whose arguments depend on each other.
 _WHOLE: Mapping[str, Callable[[_Arguments], list[Any]]] = {
     "split": _split,
     "tile": _tile,
     "pragma": _pragma,
+    "fold_storage": _fold_storage,
+    "double_buffer": lambda drawn: [_inside(drawn)],
+    "compute_with": _compute_with,
+    "specialize": _specialize,
 }
 
 # Arguments by primitive and name, by name, and by type.
@@ -252,6 +311,8 @@ _DRAWN: Mapping[str, Callable[[_Arguments], Any]] = {
     "set_scope.scope": lambda drawn: drawn.choices.choice(SCOPES),
     "tensor": _Arguments.tensor,
     "stage": _Arguments.compute,
+    "prefetch.tensor": lambda drawn: drawn.choices.choice(drawn.read()),
+    "intrinsic": lambda drawn: drawn.choices.choice(list(tensor_intrinsics())),
     "consumer": lambda drawn: drawn.choices.choice(drawn.computes),
     "producer": _Arguments.compute,
     "axis": _Arguments.loop,
