@@ -91,7 +91,7 @@ kernel(x: input float32[19, 23], v: output float32[17, 21])
 kernel(x: input float32[13, 40], y: output float32[13, 40])
     for i in 0..13:
         for x.1 in 0..3:
-            prefetch x[min(i + 2, 12), x.1 * 16]
+            prefetch x[i + 2, x.1 * 16]
         for j in 0..40:
             y[i, j] = x[i, j] * 2.0
 """,
