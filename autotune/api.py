@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
 from autotune.errors import UsageError, unknown
+from autotune.fuzz.proof import prove
 from autotune.lowering.loops import Loops
 from autotune.lowering.pipeline import lower as lower_schedule
 from autotune.schedules.schedule import Schedule
@@ -44,40 +47,55 @@ DEFAULTS = TuneOptions()
 def tune(
     operator: What, target: str | Target = "native", trials: int = DEFAULTS.trials, *, threads: int = 1,
     budget: float | None = DEFAULTS.budget, strategy: str = DEFAULTS.strategy, seed: int = DEFAULTS.seed,
-    database: Where = None, listeners: Sequence[Listener] = (), **params: int | str | bool,
+    database: Where = None, listeners: Sequence[Listener] = (), verify: bool = False, **params: int | str | bool,
 ) -> TuneResult:  # fmt: skip
     """Search for the fastest schedule on this machine, keeping every trial in the database.
 
     ``trials`` counts those of earlier runs of the same task: the same call again resumes, or measures the winner once
     more. ``budget`` is in seconds of wall clock, ``database`` a path or an open database (default: the user's own).
-    Ctrl-C ends the search early, and the best so far is returned.
+    Ctrl-C ends the search early, and the best so far is returned. ``verify``: every candidate's loops are checked
+    between the passes that make them, and the winner's are interpreted (``proof`` in the result says how); where they
+    do not compute what the operator means, ``AutotuneError`` is raised.
 
     Raises ``UsageError`` for what makes no sense, ``TargetError`` for a target that this machine cannot run, and
     ``DatabaseError`` for a database that cannot be used, all before anything runs.
     """
-    options = TuneOptions(trials=trials, budget=budget, strategy=strategy, seed=seed)
+    options = TuneOptions(trials=trials, budget=budget, strategy=strategy, seed=seed, check=verify)
     task = tuning_task(operator, target, threads, **params)
     if strategy not in strategies():
         raise unknown("strategy", strategy, strategies())
     with open_database(database) as opened:
-        return Tuner(task, opened, options, listeners).run()
+        result = Tuner(task, opened, options, listeners).run()
+    if not verify or result.schedule is None:
+        return result
+    return replace(result, proof=prove(task.workload, result.schedule, task.target).text)
 
 
 def build(
     operator: What | Schedule, target: str | Target = "native", *, threads: int = 1, database: Where = None,
-    schedule: Schedule | None = None, **params: int | str | bool,
+    schedule: Schedule | None = None, verify: bool = False, **params: int | str | bool,
 ) -> Kernel:  # fmt: skip
     """A kernel that runs in this process on NumPy arrays.
 
     A given schedule is built as it is. Otherwise the database's best for the workload is taken, or, where it has none,
     the analytic model's choice; ``find`` says which.
 
-    Raises ``TargetError`` for a target that this machine cannot run; ``compile_object`` builds for any.
+    ``verify``: the loops are checked between the passes that make them, and interpreted beside NumPy; where these are
+    too many, the same steps on a smaller problem are, or a warning says that there is none.
+
+    Raises ``TargetError`` for a target that this machine cannot run (``compile_object`` builds for any), and
+    ``AutotuneError`` where ``verify`` finds something wrong.
     """
     chosen = _target(target)
     require_host(chosen)
     threads = check_threads(threads)
-    return Kernel(compile_object(operator, chosen, threads=threads, database=database, schedule=schedule, **params))
+    taken = _choose(operator, chosen, threads, database, schedule, params)
+    if verify:
+        known = Workload(taken.output) if isinstance(operator, Schedule) else workload(operator, **params)
+        proof = prove(known, taken, chosen)
+        if not proof.interpreted:
+            warnings.warn(proof.text, stacklevel=2)
+    return Kernel(generator.build(taken, chosen, threads, check=verify))
 
 
 def compile_object(

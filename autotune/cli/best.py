@@ -10,9 +10,10 @@ import click
 
 from autotune.api import default_path
 from autotune.cli.operators import Operators, command_line, operator_options
-from autotune.cli.options import database_option, json_option, target_option, threads_option
+from autotune.cli.options import database_option, json_option, target_option, threads_option, verify_option
 from autotune.cli.report import evidence, one_object, peak_fraction, plural, table
 from autotune.errors import AutotuneError
+from autotune.fuzz.proof import prove
 from autotune.search.limits import check_count
 from autotune.search.lookup import best_record, schedule_of
 from autotune.targets.host import get_target
@@ -22,13 +23,20 @@ from autotune.tuning_logs import Database
 
 def best_command(operator: Operator) -> click.Command:
     """The command that looks an operator up."""
-    options = [*operator_options(operator), target_option(), threads_option(), database_option(), json_option()]
+    options = [
+        *operator_options(operator),
+        target_option(),
+        threads_option(),
+        database_option(),
+        verify_option("interpret its loops, too, beside NumPy"),
+        json_option(),
+    ]
     help_text = f"The best kernel that the database has for {operator.name}: {operator.summary}."
     return click.Command(operator.name, params=options, callback=partial(_best, operator), help=help_text)
 
 
 def _best(
-    operator: Operator, *, target: str, threads: int, database: Path | None, as_json: bool, **params: Any
+    operator: Operator, *, target: str, threads: int, database: Path | None, verify: bool, as_json: bool, **params: Any
 ) -> None:
     path, threads = (database or default_path()).absolute(), check_count("threads", threads)
     workload, chosen = operator(**params), get_target(target)
@@ -44,6 +52,7 @@ def _best(
         failed = trials - opened.count(task, phase="trial", status="ok")
     assert record.seconds is not None
     schedule = schedule_of(workload, record, task, path)
+    proof = prove(workload, schedule, chosen).text if verify else None
     if as_json:
         data = {
             "workload": workload.text, "target": chosen.name, "device": task.device.name, "threads": threads,
@@ -52,6 +61,7 @@ def _best(
             "peak_fraction": peak_fraction(record, task, workload),
             "max_error": record.max_error, "evidence": record.evidence, "created": record.created,
             "toolchain": task.toolchain, "schedule": schedule.to_json(), "database": str(path),
+            "proof": proof,
         }  # fmt: skip
         click.echo(one_object(data))
         return
@@ -59,6 +69,7 @@ def _best(
         "target": f"{chosen.name} on {task.device.name}, {plural(threads, 'thread')}",
         "trials": f"{trials}, {failed} failed",
         **evidence(record, task, workload),
+        **({"proof": proof} if proof else {}),
         "database": str(path),
     }
     click.echo(f"{workload.text}\n{table(rows)}\nSchedule:")

@@ -12,8 +12,9 @@ import click
 from autotune.api import find
 from autotune.cli.explanation import Code, Comparison, Explanation
 from autotune.cli.operators import Operators, operator_options
-from autotune.cli.options import database_option, target_option, threads_option
+from autotune.cli.options import database_option, target_option, threads_option, verify_option
 from autotune.errors import UsageError
+from autotune.fuzz.proof import prove
 from autotune.schedules.schedule import Schedule
 from autotune.search.lookup import find_schedule
 from autotune.targets.facts import Target
@@ -32,6 +33,7 @@ def explain_command(operator: Operator) -> click.Command:
         target_option(),
         threads_option(),
         database_option(),
+        verify_option("interpret its loops beside NumPy, and say so on stderr"),
         click.Option(
             ["--show", "part"],
             type=click.Choice([*PARTS, "all"]),
@@ -64,13 +66,15 @@ def explain_command(operator: Operator) -> click.Command:
 
 
 def _explain(
-    operator: Operator, *, target: str, threads: int, database: Path | None, part: str, form: str, output: Path | None,
-    against: str | None, **params: Any,
+    operator: Operator, *, target: str, threads: int, database: Path | None, verify: bool, part: str, form: str,
+    output: Path | None, against: str | None, **params: Any,
 ) -> None:  # fmt: skip
     workload, chosen = operator(**params), get_target(target)
     parts = (PARTS if against is None else COMPARED) if part == "all" else (part,)
     other = None if against is None else _other(against, workload, chosen, threads)
     found = find(workload, chosen, threads=threads, database=database)
+    if verify:
+        click.echo(prove(workload, found.schedule, chosen).text, err=True)
     explained = Explanation(workload, found, Code(found.schedule, chosen, threads), parts)
     shown = explained if other is None else Comparison(explained, Code(other, chosen, threads), str(against))
     text = shown.html() if form == "html" else shown.text()

@@ -41,5 +41,9 @@ def database_option() -> click.Option:
     )
 
 
+def verify_option(help_text: str) -> click.Option:
+    return click.Option(["--verify"], is_flag=True, help=help_text)
+
+
 def json_option() -> click.Option:
     return click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object on stdout and nothing else")

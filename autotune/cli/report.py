@@ -70,6 +70,7 @@ def tune_json(result: TuneResult, database: str) -> dict[str, Any]:
         "trials": result.trials, "failed": result.failed, "best_seconds": result.seconds, "gflops": result.gflops,
         "peak_fraction": result.peak_fraction, "verified": result.verified, "seconds": result.elapsed,
         "trials_per_second": result.trials_per_second, "database": database, "new_trials": result.new_trials,
+        "proof": result.proof or None,
         "time_spent": {name: round(seconds, 4) for name, seconds in result.time_spent.items()},
     }  # fmt: skip
 
@@ -82,6 +83,8 @@ def tune_summary(result: TuneResult, database: str, total: int, budget: float | 
         rows["best"] = speed(result.seconds, task.workload.flops, result.peak_fraction)
         rows["best"] += "" if result.confirmed else " in its trial: no final confirmed it"
         rows["verified"] = f"yes, max error {result.max_error:.1e} of the largest value" if result.verified else "no"
+    if result.proof:
+        rows["proof"] = result.proof
     rows["trials"] = (
         f"{result.trials}: {result.trials - result.new_trials} resumed, {result.new_trials} new, {result.failed} failed"
     )

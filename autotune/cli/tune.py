@@ -12,7 +12,7 @@ import click
 
 from autotune.api import DEFAULTS, default_path, tune
 from autotune.cli.operators import operator_options
-from autotune.cli.options import Duration, database_option, json_option, target_option, threads_option
+from autotune.cli.options import Duration, database_option, json_option, target_option, threads_option, verify_option
 from autotune.cli.progress import ProgressBar
 from autotune.cli.report import one_object, plural, reasons, tune_json, tune_summary
 from autotune.cli.start import INTERRUPTED
@@ -38,6 +38,7 @@ def tune_command(operator: Operator) -> click.Command:
         ),
         click.Option(["--seed"], type=int, default=DEFAULTS.seed, show_default=True, help="of all random choices"),
         database_option(),
+        verify_option("check every candidate's loops between passes, and interpret the winner's"),
         json_option(),
         click.Option(["--quiet"], is_flag=True, help="no progress on stderr"),
     ]  # fmt: skip
@@ -49,14 +50,14 @@ def tune_command(operator: Operator) -> click.Command:
 
 def _tune(
     operator: Operator, *, target: str, trials: int, threads: int, budget: float | None, strategy: str, seed: int,
-    database: Path | None, as_json: bool, quiet: bool, **params: Any,
+    database: Path | None, verify: bool, as_json: bool, quiet: bool, **params: Any,
 ) -> None:  # fmt: skip
     path = (database or default_path()).absolute()
     workload = operator(**params)
     with nullcontext() if quiet else ProgressBar() as bar:
         result = tune(
             workload, target, trials, threads=threads, budget=budget, strategy=strategy, seed=seed, database=path,
-            listeners=[bar] if bar else [],
+            listeners=[bar] if bar else [], verify=verify,
         )  # fmt: skip
     click.echo(one_object(tune_json(result, str(path))) if as_json else tune_summary(result, str(path), trials, budget))
     if result.interrupted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from autotune.targets.callable import Kernel
 from autotune.targets.facts import Target
 from autotune.targets.host import supports
 from autotune.targets.llvm.build import build_function
-from autotune.tensor_expr import Workload, dtypes
+from autotune.tensor_expr import Workload, dtypes, graph
 from autotune.tensor_expr.evaluate import evaluate_all
 
 KERNEL_THREADS = 2
@@ -66,14 +67,19 @@ def inputs_of(workload: Workload, seed: int = 0) -> dict[str, np.ndarray]:
     return arrays
 
 
-def check_interpreted(workload: Workload, schedule: Schedule, target: Target) -> Outcome:
-    """The lowered schedule, verified between passes, run by the interpreter."""
+def points(workload: Workload) -> int:
+    """Iterations of all stages without any schedule."""
+    return sum(prod([axis.extent for axis in (*t.axes, *t.reduce_axes)]) for t in graph(workload.output) if t.axes)
+
+
+def check_interpreted(workload: Workload, schedule: Schedule, target: Target, limit: int = STATEMENTS) -> Outcome:
+    """The lowered schedule, verified between passes, run by the interpreter, of up to ``limit`` statements."""
     inputs = inputs_of(workload)
 
     def run() -> list[np.ndarray]:
         function = lower(schedule, target, check=True)
         names = [param.buffer.name for param in function.params if param.buffer.role != "output"]
-        return interpret(function, [inputs[name] for name in names], limit=STATEMENTS)
+        return interpret(function, [inputs[name] for name in names], limit=limit)
 
     return _judged(workload, inputs, run)
 

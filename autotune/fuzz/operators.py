@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from math import prod
 
 from autotune.errors import UsageError
+from autotune.fuzz.check import points
 from autotune.fuzz.choices import Choices
-from autotune.tensor_expr import Workload, dtypes, graph
+from autotune.tensor_expr import Workload, dtypes
 from autotune.tensor_expr.operators import Operator, get_operator, operators
 from autotune.tensor_expr.operators.registry import Value
 
@@ -40,11 +40,6 @@ def draw_workload_of(choices: Choices, operator: Operator) -> Workload:
         if points(workload) <= MAX_POINTS:
             return workload
     raise UsageError(f"no small parameters of {operator.name} were found in {TRIES} tries")
-
-
-def points(workload: Workload) -> int:
-    """Iterations of all stages without any schedule."""
-    return sum(prod([axis.extent for axis in (*t.axes, *t.reduce_axes)]) for t in graph(workload.output) if t.axes)
 
 
 def _proportional(choices: Choices) -> Shrink:

@@ -26,6 +26,11 @@ def smaller(output: Tensor) -> Iterator[Tensor]:
             yield made
 
 
+def scaled(output: Tensor, least: int, divisor: int) -> Tensor | None:
+    """The operator with sizes from ``least`` on divided; None where that makes no sense."""
+    return _made(_rebuilt(output, {}, lambda size: max(1, size // divisor) if size >= least else size))
+
+
 def _made(output: Tensor) -> Tensor | None:
     """The same tensors made by their source; None where that is refused."""
     names: dict[str, Any] = {}

@@ -35,8 +35,9 @@ class TuneResult:
     ``seconds`` is the winner's median in the head-to-head final, ``peak_fraction`` its share of the FMA peak that a
     probe reached in the same final on as many threads. ``schedule`` is None where no candidate worked; ``failures``
     counts errors by kind, with an example message each. Not ``confirmed`` is a result whose final did not take place:
-    then these are the best trial's own figures. ``time_spent`` splits ``elapsed`` (both in seconds) by what
-    the driver did; ``trials`` counts earlier runs' trials of the task too, ``new_trials`` only this run's.
+    then these are the best trial's own figures. ``time_spent`` splits ``elapsed`` (both in seconds) by what the
+    driver did; ``proof`` says, where it was asked for, how the winner was interpreted; ``trials`` counts earlier
+    runs' trials of the task too, ``new_trials`` only this run's.
     """
 
     task: TuningTask
@@ -53,6 +54,7 @@ class TuneResult:
     failures: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     time_spent: Mapping[str, float] = field(default_factory=dict)
     confirmed: bool = True
+    proof: str = ""
 
     @property
     def gflops(self) -> float | None:

@@ -19,6 +19,7 @@ MAX_SEED = 2**63 - 1  # what the database and the model's library take
 class TuneOptions:
     """``trials`` in all for the task, earlier runs' included; ``budget`` in seconds of wall clock, None for no limit.
 
+    ``check``: verify the IR of every candidate between passes, and LLVM's, while it is built.
     ``batch`` candidates are proposed at a time; ``finalists`` of the best are measured again head to head, in
     ``rounds``.
     """
@@ -30,6 +31,7 @@ class TuneOptions:
     batch: int = 16
     finalists: int = 6
     rounds: int = 25
+    check: bool = False
     measure: MeasureOptions = field(default_factory=MeasureOptions)
     build: BuildOptions = field(default_factory=BuildOptions)
 

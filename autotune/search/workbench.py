@@ -34,12 +34,14 @@ class Workbench:
     measurer: Measurer
     overlap: bool
     definition: dict[str, Any]
+    check: bool = False  # verify what is built
 
     def request(self, schedule: Schedule, knobs: Mapping[str, int]) -> dict[str, Any]:
         """What a builder needs for a candidate: a sketch and its knobs' values."""
         return {
             "definition": self.definition, "schedule": schedule.to_json(), "knobs": dict(knobs),
             "target": target_to_json(self.task.target), "threads": self.task.threads,
+            "check": self.check,
         }  # fmt: skip
 
     def measure(self, kernel: KernelObject) -> MeasureResult:
@@ -89,4 +91,4 @@ def open_workbench(task: TuningTask, options: TuneOptions) -> Iterator[Workbench
             BuilderPool(build) as builders,
             LocalMeasurer(measure_task, options.measure, cores=cores.measuring) as measurer,
         ):
-            yield Workbench(task, builders, measurer, cores.overlap, to_json(workload.output))
+            yield Workbench(task, builders, measurer, cores.overlap, to_json(workload.output), options.check)
