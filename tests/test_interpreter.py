@@ -237,6 +237,13 @@ def test_casts(source: str, target: str, value: float | int, expected: float | i
     assert scalar(Cast(target, const(0, source)), value, source, target) == expected
 
 
+def test_constants_are_those_of_the_dtype() -> None:
+    """What overflows the dtype is infinite; found by fuzzing."""
+    assert scalar(Binary("float16", "min", const(0, "float16"), const(1e9, "float16")), 7.0, "float16", "float16") == 7
+    high = scalar(Binary("float16", "max", const(0, "float16"), const(1e9, "float16")), 7.0, "float16", "float16")
+    assert high == np.inf
+
+
 def test_intrinsics_are_rounded_to_the_dtype() -> None:
     got = scalar(Call("float32", "exp", (const(0, "float32"),)), 1.0, "float32", "float32")
     assert got == np.float32(np.e)

@@ -237,3 +237,12 @@ REFUSED = {
 def test_refusals(message: str) -> None:
     with pytest.raises(UsageError, match=message):
         REFUSED[message]()
+
+
+def test_a_scan_in_two_buffers_in_turn() -> None:
+    """Found by fuzzing: what came before was read from where no copy lies."""
+    x = placeholder((5, 9), "int32", "x")
+    run = compute((5, 9), lambda i, j: cumulative("sum", x[i, j], axis=j), name="run")
+    twice = compute((5, 9), lambda i, j: run[i, j] * 2, name="twice")
+    schedule = create_schedule(twice).compute_at("run", "twice", "i").double_buffer("run")
+    assert compare(schedule, native_target()) == ""

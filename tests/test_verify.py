@@ -13,6 +13,7 @@ from operators_for_tests import matmul
 from test_fuzz import lose_the_last_lane
 
 import autotune as at
+from autotune.api import tuning_task
 from autotune.cli.entry import autotune
 from autotune.errors import AutotuneError
 from autotune.fuzz.proof import ProofError, prove
@@ -45,13 +46,16 @@ def broken(monkeypatch: pytest.MonkeyPatch, wrong: pipeline.Pass) -> None:
 
 def test_a_small_schedule_is_interpreted() -> None:
     workload = get_operator("matmul")(m=7, n=21, k=5)
-    proof = prove(workload, create_schedule(workload.output).vectorize("c", "j"), X86_AVX2)
+    proof = prove(
+        workload, create_schedule(workload.output).reorder("c", ["i", "r", "j"]).vectorize("c", "j"), X86_AVX2
+    )
     assert proof.interpreted and proof.text == "interpreted without a fault, and equal to NumPy"
 
 
 def test_a_large_one_on_a_smaller_problem() -> None:
     workload = get_operator("matmul")(m=512, n=512, k=512)
-    schedule = create_schedule(workload.output).split("c", "j", [16]).vectorize("c", "j.1").parallel("c", "i")
+    schedule = create_schedule(workload.output).split("c", "j", [16]).reorder("c", ["i", "j.0", "r", "j.1"])
+    schedule = schedule.vectorize("c", "j.1").parallel("c", "i")
     proof = prove(workload, schedule, X86_AVX2)
     assert proof.interpreted
     assert proof.text.startswith("too large to interpret; its steps on matmul(") and "m=64" in proof.text
@@ -65,9 +69,10 @@ def test_an_expression_of_ones_own_on_a_smaller_problem() -> None:
 
 
 def test_what_fits_no_smaller_problem_is_said_to_be_too_large() -> None:
-    x = at.placeholder((3, 2_000_000), "float32", "x")
-    y = at.compute((3, 2_000_000), lambda i, j: x[i, (j * 7 + 11) % 2_000_000], name="y")
-    schedule = create_schedule(y).partition("y", "j", [1_999_000])
+    """Many small dimensions, of which none is large enough to be made smaller."""
+    x = at.placeholder((15, 15, 15, 15, 15), "int8", "x")
+    y = at.compute(x.shape, lambda a, b, c, d, e: x[a, b, c, d, e] + 1, name="y")
+    schedule = create_schedule(y)
     proof = prove(Workload(y), schedule, X86_AVX2)
     assert not proof.interpreted and proof.text.startswith("too large to interpret")
     with pytest.warns(UserWarning, match="too large to interpret"):
@@ -75,7 +80,7 @@ def test_what_fits_no_smaller_problem_is_said_to_be_too_large() -> None:
 
 
 def test_build_refuses_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    schedule = create_schedule(matmul()).vectorize("c", "j")
+    schedule = create_schedule(matmul()).reorder("c", ["i", "r", "j"]).vectorize("c", "j")
     kernel = at.build(schedule, verify=True)
     a, b = np.ones((7, 5), np.float32), np.ones((5, 21), np.float32)
     np.testing.assert_array_equal(kernel(a, b), a @ b)
@@ -85,7 +90,7 @@ def test_build_refuses_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_builders_check_candidates_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = at.api.tuning_task("matmul", m=7, n=21, k=5)
+    task = tuning_task("matmul", m=7, n=21, k=5)
     schedule = create_schedule(task.workload.output)
     requests = {}
     for check in (False, True):

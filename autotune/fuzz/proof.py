@@ -18,7 +18,7 @@ from autotune.tensor_expr.operators.registry import Value
 LIMIT = 500_000  # statements that are interpreted at most: about two seconds
 LARGE = 16  # sizes from here on are made smaller
 HALVINGS = 12
-_NUMBERS = re.compile(r"\d+")
+_NUMBERS = re.compile(r"\b\d+\b")
 
 
 class ProofError(AutotuneError):

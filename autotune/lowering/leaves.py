@@ -76,8 +76,8 @@ class Leaves:
         """The stores of one point of a scan, whose region begins at 0: the first point takes the values as they are."""
         tensor, buffers, ranges = stage.tensor, context.buffers[stage.name], context.ranges
         place = local[dim]
-        indices = self._located(stage, local, ranges)
-        before = self._located(stage, [*local[:dim], place.shifted(-1), *local[dim + 1 :]], ranges)
+        indices = self.placed(stage, local, context)
+        before = self.placed(stage, [*local[:dim], place.shifted(-1), *local[dim + 1 :]], context)
         held = [Load(buffer.dtype, buffer, before) for buffer in buffers]
         first, following = (
             _stores(buffers, indices, values),

@@ -373,14 +373,14 @@ def _direct_stores(stmt: Stmt) -> int:
 
 
 def _literal(node: Const) -> str:
-    value = node.value
     if not dtypes.is_float(node.dtype):
-        return str(value) if isinstance(value, bool) or value >= 0 else f"({value})"
+        return str(node.value) if isinstance(node.value, bool) or node.value >= 0 else f"({node.value})"
+    value = dtypes.converted(np.asarray(node.value, np.float64), node.dtype).item()
     if isnan(value):
         return "NAN"
     if isinf(value):
         return "INF" if value > 0 else "(-INF)"
-    return f"({dtypes.converted(np.asarray(value, np.float64), node.dtype).item()!r})"
+    return f"({value!r})"
 
 
 def _computed(dtype: str) -> str:
