@@ -176,7 +176,7 @@ def home(path: Path) -> dict[str, str]:
         ("conv2d --stride 0", "stride is 0; it must be a whole number from 1 to 2147483647"),
         ("conv2d --height 1000000000", "'x' would have 3584000000000 elements; at most 1099511627776 are allowed"),
         ("matmul --m 99999999999", "m is 99999999999; it must be a whole number from 1 to 2147483647"),
-        ("conv2d --dtype float8", "conv2d takes dtype float32, float64, int32, got 'float8'"),
+        ("conv2d --dtype float8", "conv2d takes dtype float32, float64, float16, bfloat16, int32, got 'float8'"),
         ("conv2d --trials 0", "trials is 0; it must be a whole number from 1 to 10000000"),
         ("conv2d --budget soon", "'soon' is no time span above zero, such as 90, 60s, 2m or 1h"),
         ("conv2d --budget 0", "'0' is no time span above zero, such as 90, 60s, 2m or 1h"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from differential import compare
+from operator_checks import check_definition, check_kernels
 from programs import RandomSource, draw_schedule
 
 from autotune.errors import UsageError
@@ -102,6 +103,17 @@ def test_compiled_code_equals_the_reference(number: int) -> None:
     assert compare(schedule, native_target(), workload) == "", str(schedule)
 
 
+@pytest.mark.compiler
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in CASES}))
+def test_narrow_floats_are_summed_in_float32(name: str, dtype: str) -> None:
+    params = next(params for case, params, _ in CASES if case == name)
+    workload = get_operator(name)(**{**params, "dtype": dtype})
+    assert workload.output.dtype == dtype
+    check_definition(workload)
+    check_kernels(workload)
+
+
 # Operator, parameters, inputs, result: small enough to be computed by hand.
 LINE = np.arange(1, 6, dtype=np.float32)
 BY_HAND: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[float]]] = {
@@ -181,7 +193,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("conv1d", {"length": 0}, "length is 0; it must be a whole number from 1"),
     ("conv1d", {"padding": "1,2,3"}, "padding is '1,2,3'; it takes one number or 2"),
     ("conv3d", {"kernel": 9, "padding": 0, "depth": 8}, "the kernel spans 9x9x9 with its dilation, more than the padded input's 8x28x28"),
-    ("conv3d", {"dtype": "uint8"}, "conv3d takes dtype float32, float64, int32, got 'uint8'"),
+    ("conv3d", {"dtype": "uint8"}, "conv3d takes dtype float32, float64, float16, bfloat16, int32, got 'uint8'"),
     ("depthwise_conv2d", {"multiplier": 0}, "multiplier is 0"),
     ("conv2d_nhwc", {"groups": 3}, r"groups is 3, which must divide in_channels \(128\)"),
     ("conv2d_nchwc", {"in_block": 7}, r"in_block is 7, which must divide in_channels \(128\)"),
@@ -194,14 +206,14 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("dense", {"in_features": -1}, "in_features is -1"),
     ("gemm", {"alpha": "much"}, "alpha is 'much'; it must be a number"),
     ("gemm", {"c": "diagonal"}, "c is 'diagonal'; it is one of full, row, column, scalar, none"),
-    ("gemm", {"dtype": "int32"}, "gemm takes dtype float32, float64, got 'int32'"),
+    ("gemm", {"dtype": "int32"}, "gemm takes dtype float32, float64, float16, bfloat16, got 'int32'"),
     ("max_pool", {"extents": "1,2,3,4"}, "extents is 1,2,3,4; there are one to three spatial dimensions"),
     ("max_pool", {"kernel": 1, "padding": 1}, "a window would see nothing but padding: 1 and 1 around 56 elements"),
     ("average_pool", {"stride": 0}, "stride is 0"),
     ("global_max_pool", {"extents": ""}, "extents is empty"),
     ("adaptive_average_pool", {"outputs": "1,2,3"}, "outputs is '1,2,3'; it takes one number or 2"),
     ("softmax", {"shape": "3,4", "axis": 2}, "axis is 2; with 2 dimensions it is from -2 to 1"),
-    ("log_softmax", {"dtype": "int32"}, "log_softmax takes dtype float32, float64, got 'int32'"),
+    ("log_softmax", {"dtype": "int32"}, "log_softmax takes dtype float32, float64, float16, bfloat16, got 'int32'"),
     ("layer_norm", {"epsilon": 0}, "epsilon is 0.0; it must be above zero"),
     ("rms_norm", {"epsilon": "inf"}, "epsilon is inf; it must be finite"),
     ("batch_norm", {"channels": 0}, "channels is 0"),

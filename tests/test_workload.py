@@ -83,7 +83,7 @@ REFUSED = [
     ("conv2d", {"height": 0}, r"height is 0; it must be a whole number from 1"),
     ("conv2d", {"stride": "1,2,3"}, r"stride is '1,2,3'; it takes one number or 2"),
     ("conv2d", {"padding": "x"}, r"padding is 'x'; it must be a whole number of at least 0"),
-    ("conv2d", {"dtype": "bool"}, r"conv2d takes dtype float32, float64, int32, got 'bool'"),
+    ("conv2d", {"dtype": "bool"}, r"conv2d takes dtype float32, float64, float16, bfloat16, int32, got 'bool'"),
     ("conv2d", {"colour": 1}, r"unknown parameter of conv2d 'colour'; known: batch, dilation"),
     ("matmul", {"m": 2**40}, r"m is 1099511627776; it must be a whole number from 1 to"),
     ("matmul", {"k": "many"}, r"k is 'many'; it must be a whole number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.algorithms.registry import Alternative, accumulated, algorithm
 from autotune.tensor_expr.operators.shared.convolution import convolution_of
 from autotune.tensor_expr.tensor import compute, reduce_axis, sum
@@ -9,13 +10,15 @@ from autotune.tensor_expr.workload import Workload
 
 
 @algorithm("conv2d", "im2col")
-def im2col(workload: Workload) -> Alternative:
+def im2col(workload: Workload) -> Alternative | None:
     """``columns[b, (c, p, q), (i, j)]`` holds what every output sees; ``product = filters @ columns``.
 
     A window's elements, and an image's outputs, are one dimension each, along which registers are filled however
-    narrow the image is. The sums have the terms of the direct definition, and so its error.
+    narrow the image is. The sums have the terms of the direct definition, and so its error. Not for 16-bit floats.
     """
     found = convolution_of(workload)
+    if found.dtype in dtypes.NARROW:
+        return None
     x, w = workload.placeholders
     rows, columns = found.windows
     (height, width), area = found.outputs, rows.kernel * columns.kernel

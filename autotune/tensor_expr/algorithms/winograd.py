@@ -11,9 +11,8 @@ from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
-from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.algorithms.cook_toom import Matrix, Transforms, cook_toom, norm, terms
-from autotune.tensor_expr.algorithms.registry import Alternative, accumulated, algorithm
+from autotune.tensor_expr.algorithms.registry import UNIT_ROUNDOFF, Alternative, accumulated, algorithm
 from autotune.tensor_expr.expr import Expr, select
 from autotune.tensor_expr.operators.shared.convolution import Convolution, convolution_of
 from autotune.tensor_expr.tensor import Tensor, compute, reduce_axis, sum
@@ -26,7 +25,7 @@ TAPS = 3
 def winograd_f2x3(workload: Workload) -> Alternative | None:
     """F(2x2, 3x3): tiles of 2x2 outputs, with 2.25 times fewer multiplications.
 
-    Floating point only, for a 3x3 window with stride, dilation and groups of 1. The steps are, over tiles of 4x4
+    In float32 and float64, for a 3x3 window with stride, dilation and groups of 1. The steps are, over tiles of 4x4
     elements, with positions (u, v) in a tile::
 
         data[u, v, c, p]     B^T d B of every tile p = (b, tile row, tile column), along columns and then along rows
@@ -49,7 +48,7 @@ def winograd_f4x3(workload: Workload) -> Alternative | None:
 def _winograd(size: int, error_factor: float, workload: Workload) -> Alternative | None:
     found = convolution_of(workload)
     plain = all((w.kernel, w.stride, w.dilation) == (TAPS, 1, 1) for w in found.windows)
-    if not plain or found.groups != 1 or not dtypes.is_float(found.dtype):
+    if not plain or found.groups != 1 or found.dtype not in UNIT_ROUNDOFF:
         return None
     x, w = workload.placeholders
     transforms = cook_toom(size, TAPS)

@@ -12,7 +12,7 @@ import numpy as np
 from autotune.tensor_expr.expr import Expr, ExprLike, all_of, cast, select
 from autotune.tensor_expr.operators.registry import Param, register, sizes, text
 from autotune.tensor_expr.operators.shared.axes import named, spatial
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, narrowed, widen, widened
 from autotune.tensor_expr.operators.shared.pooling import IMAGE_PARAMS, read_image
 from autotune.tensor_expr.tensor import compute, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
@@ -55,7 +55,7 @@ def adaptive_average_pool(batch: Any, channels: Any, extents: Any, outputs: Any,
         places = [first(dim, axis) + r for dim, (axis, r) in enumerate(zip(axes, offsets, strict=True))]
         inside = [place < end(dim, axes[dim]) for dim, place in enumerate(places) if not even[dim]]
         at = (b, c, *places)
-        return sum(select(all_of(*inside), x[at], 0) if inside else x[at], axis=tuple(offsets))
+        return sum(select(all_of(*inside), widen(x[at]), 0) if inside else widen(x[at]), axis=tuple(offsets))
 
     names = ("b", "c", *spatial("l i j", rank))
     total = compute((*x.shape[:2], *wanted), named(names, summed), name="total")
@@ -64,7 +64,7 @@ def adaptive_average_pool(batch: Any, channels: Any, extents: Any, outputs: Any,
         lengths: list[ExprLike] = [
             widest[dim] if even[dim] else end(dim, axis) - first(dim, axis) for dim, axis in enumerate(axes[2:])
         ]
-        return total[axes] / cast(reduce(lambda a, b: a * b, lengths), dtype)
+        return total[axes] / cast(reduce(lambda a, b: a * b, lengths), total.dtype)
 
     y = compute(total.shape, named(names, divided), name="y")
 
@@ -77,7 +77,7 @@ def adaptive_average_pool(batch: Any, channels: Any, extents: Any, outputs: Any,
 
     lengths = (np.diff(_bounds(n, o)).sum() for n, o in windows)
     flops = prod(x.shape[:2]) * (int(prod(lengths)) + prod(wanted))
-    return Workload(y, "adaptive_average_pool", {**params, "outputs": text(wanted)}, reference, flops)
+    return Workload(narrowed(y, dtype), "adaptive_average_pool", {**params, "outputs": text(wanted)}, reference, flops)
 
 
 def _bounds(extent: int, outputs: int) -> list[tuple[int, int]]:

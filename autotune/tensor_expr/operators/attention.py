@@ -10,7 +10,7 @@ import numpy as np
 from autotune.errors import UsageError
 from autotune.tensor_expr.expr import Expr, call, select
 from autotune.tensor_expr.operators.registry import Param, Value, number, register, size
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.tensor import compute, max, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
 
@@ -66,7 +66,9 @@ def attention(
         value = dot[b, h, i, j] * factor
         return select(j <= i + before, value, -float("inf")) if causal else value
 
-    dot = compute((n, h, tq, tk), lambda b, h, i, j: sum(q[b, h, i, r] * k[b, head(h), j, r], axis=r), name="dot")
+    dot = compute(
+        (n, h, tq, tk), lambda b, h, i, j: sum(widen(q[b, h, i, r]) * widen(k[b, head(h), j, r]), axis=r), name="dot"
+    )
     scores = compute((n, h, tq, tk), scored, name="scores")
     largest = compute((n, h, tq), lambda b, h, i: max(scores[b, h, i, rk], axis=rk), name="largest")
     powers = compute(
@@ -74,7 +76,9 @@ def attention(
     )
     total = compute((n, h, tq), lambda b, h, i: sum(powers[b, h, i, rs], axis=rs), name="total")
     product = compute(
-        (n, h, tq, e), lambda b, h, i, c: sum(powers[b, h, i, rj] * v[b, head(h), rj, c], axis=rj), name="product"
+        (n, h, tq, e),
+        lambda b, h, i, c: sum(powers[b, h, i, rj] * widen(v[b, head(h), rj, c]), axis=rj),
+        name="product",
     )
     y = compute((n, h, tq, e), lambda b, h, i, c: product[b, h, i, c] / total[b, h, i], name="y")
 
@@ -91,4 +95,4 @@ def attention(
         "batch": n, "heads": h, "kv_heads": groups, "queries": tq, "keys": tk, "head_size": d, "value_size": e,
         "scale": factor, "causal": bool(causal), "past": before, "dtype": dtype,
     }  # fmt: skip
-    return Workload(y, "attention", params, reference)
+    return Workload(narrowed(y, dtype), "attention", params, reference)

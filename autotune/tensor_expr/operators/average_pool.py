@@ -12,7 +12,7 @@ import numpy as np
 from autotune.tensor_expr.expr import Axis, Expr, ExprLike, cast
 from autotune.tensor_expr.operators.registry import Param, register
 from autotune.tensor_expr.operators.shared.axes import named
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, narrowed, widened
 from autotune.tensor_expr.operators.shared.pooling import POOL_PARAMS, count, counts, read_pooling
 from autotune.tensor_expr.tensor import compute, sum
 from autotune.tensor_expr.workload import Workload
@@ -46,7 +46,7 @@ def average_pool(
 
     def body(*axes: Axis) -> Expr:
         parts = [count(w, axis, count_include_pad) for w, axis in zip(found.windows, axes[2:], strict=True)]
-        return total[axes] / cast(reduce(_product, parts), dtype)
+        return total[axes] / cast(reduce(_product, parts), total.dtype)
 
     y = compute(found.shape, named(found.axes, body), name="y")
 
@@ -55,7 +55,7 @@ def average_pool(
         return np.asarray(found.views(widened(inputs)["x"], 0).sum(0) / divisor)
 
     params = found.params(ceil_mode=bool(ceil_mode), count_include_pad=bool(count_include_pad))
-    return Workload(y, "average_pool", params, reference, found.points + prod(found.shape))
+    return Workload(narrowed(y, dtype), "average_pool", params, reference, found.points + prod(found.shape))
 
 
 def _product(a: ExprLike, b: ExprLike) -> ExprLike:

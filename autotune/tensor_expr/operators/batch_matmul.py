@@ -12,7 +12,7 @@ from autotune.errors import UsageError
 from autotune.tensor_expr.expr import Expr, ExprLike
 from autotune.tensor_expr.operators.registry import Param, Value, register, shape, size, text
 from autotune.tensor_expr.operators.shared.axes import named
-from autotune.tensor_expr.operators.shared.element_types import NUMBERS, check_dtype, widened
+from autotune.tensor_expr.operators.shared.element_types import NUMBERS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.tensor import compute, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
 
@@ -61,7 +61,7 @@ def batch_matmul(
         *outer, i, j = axes
         left = (*at(before_a, tuple(outer)), *((r, i) if transpose_a else (i, r)))
         right = (*at(before_b, tuple(outer)), *((j, r) if transpose_b else (r, j)))
-        return sum(a[left] * b[right], axis=r)
+        return sum(widen(a[left]) * widen(b[right]), axis=r)
 
     names = (*(f"b{dim}" for dim in range(len(batch))), "i", "j")
     c = compute((*batch, rows, columns), named(names, body), name="c")
@@ -79,4 +79,4 @@ def batch_matmul(
         "transpose_a": bool(transpose_a), "transpose_b": bool(transpose_b), "constant_b": bool(constant_b),
         "dtype": dtype,
     }  # fmt: skip
-    return Workload(c, "batch_matmul", params, reference, 2 * prod(batch) * rows * columns * depth)
+    return Workload(narrowed(c, dtype), "batch_matmul", params, reference, 2 * prod(batch) * rows * columns * depth)

@@ -10,7 +10,7 @@ import numpy as np
 
 from autotune.tensor_expr.expr import call
 from autotune.tensor_expr.operators.registry import Param, register
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, narrowed, widen, widened
 from autotune.tensor_expr.operators.shared.normalization import EPSILON, positive
 from autotune.tensor_expr.operators.shared.pooling import IMAGE_PARAMS, read_image
 from autotune.tensor_expr.operators.shared.rows import elementwise
@@ -36,8 +36,12 @@ def batch_norm(batch: Any, channels: Any, extents: Any, epsilon: Any, dtype: str
     scale, bias, mean, variance = (
         placeholder((count,), dtype, name, constant=True) for name in ("scale", "bias", "mean", "variance")
     )
-    factor = elementwise((count,), lambda index: scale[index] / call("sqrt", variance[index] + small), "factor")
-    y = elementwise(x.shape, lambda index: (x[index] - mean[index[1]]) * factor[index[1]] + bias[index[1]], "y")
+    factor = elementwise(
+        (count,), lambda index: widen(scale[index]) / call("sqrt", widen(variance[index]) + small), "factor"
+    )
+    y = elementwise(
+        x.shape, lambda index: (widen(x[index]) - widen(mean[index[1]])) * factor[index[1]] + widen(bias[index[1]]), "y"
+    )
 
     def reference(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         wide = widened(inputs)
@@ -47,4 +51,6 @@ def batch_norm(batch: Any, channels: Any, extents: Any, epsilon: Any, dtype: str
         return np.asarray(result * vectors["scale"] + vectors["bias"])
 
     flops = 3 * prod(x.shape) + 3 * count
-    return Workload(y, "batch_norm", {**params, "epsilon": small}, reference, flops, {"variance": (0.25, 4)})
+    return Workload(
+        narrowed(y, dtype), "batch_norm", {**params, "epsilon": small}, reference, flops, {"variance": (0.25, 4)}
+    )

@@ -10,6 +10,7 @@ import numpy as np
 from autotune.errors import UsageError
 from autotune.tensor_expr.operators.registry import Param, Value, register, size
 from autotune.tensor_expr.operators.shared.convolution import DTYPE, WINDOW_PARAMS, read_convolution
+from autotune.tensor_expr.operators.shared.element_types import narrowed, widen
 from autotune.tensor_expr.operators.shared.windows import pad, window_params
 from autotune.tensor_expr.tensor import compute, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
@@ -59,7 +60,8 @@ def conv2d_nchwc(
     output = compute(
         (found.batch, blocks_out, *found.outputs, outer),
         lambda b, p, i, j, o: sum(
-            source[b, rd, rows.at(i, rh), columns.at(j, rw), rc] * w[p, rd, rh, rw, rc, o], axis=(rd, rh, rw, rc)
+            widen(source[b, rd, rows.at(i, rh), columns.at(j, rw), rc]) * widen(w[p, rd, rh, rw, rc, o]),
+            axis=(rd, rh, rw, rc),
         ),
         name="conv",
     )
@@ -75,4 +77,4 @@ def conv2d_nchwc(
         "in_block": inner, "out_block": outer, "height": rows.extent, "width": columns.extent,
         **window_params(found.windows), "dtype": dtype,
     }  # fmt: skip
-    return Workload(output, "conv2d_nchwc", params, reference, found.flops)
+    return Workload(narrowed(output, dtype), "conv2d_nchwc", params, reference, found.flops)

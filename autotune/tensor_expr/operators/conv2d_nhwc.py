@@ -9,6 +9,7 @@ import numpy as np
 
 from autotune.tensor_expr.operators.registry import Param, register
 from autotune.tensor_expr.operators.shared.convolution import DTYPE, WINDOW_PARAMS, read_convolution
+from autotune.tensor_expr.operators.shared.element_types import narrowed, widen
 from autotune.tensor_expr.operators.shared.windows import pad
 from autotune.tensor_expr.tensor import compute, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
@@ -51,7 +52,7 @@ def conv2d_nhwc(
     output = compute(
         (found.batch, *found.outputs, found.out_channels),
         lambda b, i, j, o: sum(
-            source[b, rows.at(i, rh), columns.at(j, rw), found.input_channel(o, rc)] * w[rh, rw, rc, o],
+            widen(source[b, rows.at(i, rh), columns.at(j, rw), found.input_channel(o, rc)]) * widen(w[rh, rw, rc, o]),
             axis=(rh, rw, rc),
         ),
         name="conv",
@@ -61,4 +62,4 @@ def conv2d_nhwc(
         usual = {"x": np.transpose(inputs["x"], (0, 3, 1, 2)), "w": np.transpose(inputs["w"], (3, 2, 0, 1))}
         return np.transpose(found.reference(usual), (0, 2, 3, 1))
 
-    return Workload(output, "conv2d_nhwc", found.params("height", "width"), reference, found.flops)
+    return Workload(narrowed(output, dtype), "conv2d_nhwc", found.params("height", "width"), reference, found.flops)

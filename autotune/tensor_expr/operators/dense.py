@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autotune.tensor_expr.operators.registry import Param, Value, register, size
-from autotune.tensor_expr.operators.shared.element_types import NUMBERS, check_dtype, widened
+from autotune.tensor_expr.operators.shared.element_types import NUMBERS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.tensor import compute, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
 
@@ -36,10 +36,10 @@ def dense(batch: Any, in_features: Any, out_features: Any, no_bias: bool, dtype:
     x = placeholder((rows, depth), dtype, "x")
     w = placeholder((columns, depth), dtype, "w", constant=True)
     r = reduce_axis(depth, "r")
-    y = compute((rows, columns), lambda n, o: sum(x[n, r] * w[o, r], axis=r), name="product")
+    y = compute((rows, columns), lambda n, o: sum(widen(x[n, r]) * widen(w[o, r]), axis=r), name="product")
     if not no_bias:
         product, bias = y, placeholder((columns,), dtype, "b", constant=True)
-        y = compute((rows, columns), lambda n, o: product[n, o] + bias[o], name="y")
+        y = compute((rows, columns), lambda n, o: product[n, o] + widen(bias[o]), name="y")
 
     def reference(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         wide = widened(inputs)
@@ -49,4 +49,6 @@ def dense(batch: Any, in_features: Any, out_features: Any, no_bias: bool, dtype:
     params: dict[str, Value] = {
         "batch": rows, "in_features": depth, "out_features": columns, "no_bias": bool(no_bias), "dtype": dtype,
     }  # fmt: skip
-    return Workload(y, "dense", params, reference, 2 * rows * columns * depth + (0 if no_bias else rows * columns))
+    return Workload(
+        narrowed(y, dtype), "dense", params, reference, 2 * rows * columns * depth + (0 if no_bias else rows * columns)
+    )

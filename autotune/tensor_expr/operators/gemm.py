@@ -9,7 +9,7 @@ import numpy as np
 
 from autotune.tensor_expr.expr import Expr, ExprLike
 from autotune.tensor_expr.operators.registry import Param, Value, number, one_of, register, size
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.tensor import compute, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
 
@@ -51,7 +51,9 @@ def gemm(
     r = reduce_axis(depth, "r")
     product = compute(
         (rows, columns),
-        lambda i, j: sum((a[r, i] if transpose_a else a[i, r]) * (b[j, r] if transpose_b else b[r, j]), axis=r),
+        lambda i, j: sum(
+            widen(a[r, i] if transpose_a else a[i, r]) * widen(b[j, r] if transpose_b else b[r, j]), axis=r
+        ),
         name="product",
     )
     shapes = {"full": (rows, columns), "row": (columns,), "column": (rows, 1), "scalar": (1,)}
@@ -62,7 +64,7 @@ def gemm(
         if addend is None:
             return value
         places: dict[str, tuple[ExprLike, ...]] = {"full": (i, j), "row": (j,), "column": (i, 0), "scalar": (0,)}
-        return value + addend[places[c]] * weight
+        return value + widen(addend[places[c]]) * weight
 
     y = compute((rows, columns), body, name="y")
 
@@ -76,4 +78,6 @@ def gemm(
         "m": rows, "n": columns, "k": depth, "alpha": scale, "beta": weight, "transpose_a": bool(transpose_a),
         "transpose_b": bool(transpose_b), "c": c, "constant_b": bool(constant_b), "dtype": dtype,
     }  # fmt: skip
-    return Workload(y, "gemm", params, reference, rows * columns * (2 * depth + 1 + (2 if c != "none" else 0)))
+    return Workload(
+        narrowed(y, dtype), "gemm", params, reference, rows * columns * (2 * depth + 1 + (2 if c != "none" else 0))
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autotune.tensor_expr.operators.registry import Param, register
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, narrowed, widened
 from autotune.tensor_expr.operators.shared.pooling import IMAGE_PARAMS, channel_reduction, read_image
 from autotune.tensor_expr.operators.shared.rows import elementwise
 from autotune.tensor_expr.tensor import sum
@@ -36,4 +36,4 @@ def global_average_pool(batch: Any, channels: Any, extents: Any, dtype: str) -> 
     def reference(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.asarray(widened(inputs)["x"].mean(inner, keepdims=True))
 
-    return Workload(y, "global_average_pool", params, reference)
+    return Workload(narrowed(y, dtype), "global_average_pool", params, reference)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autotune.tensor_expr.operators.registry import Param, register
-from autotune.tensor_expr.operators.shared.element_types import NUMBERS
+from autotune.tensor_expr.operators.shared.element_types import NUMBERS, narrowed
 from autotune.tensor_expr.operators.shared.pooling import IMAGE_PARAMS, channel_reduction, read_image
 from autotune.tensor_expr.tensor import max
 from autotune.tensor_expr.workload import Workload
@@ -32,4 +32,4 @@ def global_max_pool(batch: Any, channels: Any, extents: Any, dtype: str) -> Work
     def reference(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.asarray(inputs["x"].max(inner, keepdims=True))
 
-    return Workload(channel_reduction(x, max, "y"), "global_max_pool", params, reference)
+    return Workload(narrowed(channel_reduction(x, max, "y"), dtype), "global_max_pool", params, reference)

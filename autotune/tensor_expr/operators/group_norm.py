@@ -10,7 +10,7 @@ import numpy as np
 
 from autotune.errors import UsageError
 from autotune.tensor_expr.operators.registry import Param, register, size
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, narrowed, widen, widened
 from autotune.tensor_expr.operators.shared.normalization import EPSILON, inverse_deviation, normalized, positive
 from autotune.tensor_expr.operators.shared.pooling import IMAGE_PARAMS, read_image
 from autotune.tensor_expr.operators.shared.rows import elementwise, reduce_over
@@ -53,15 +53,17 @@ def group_norm(batch: Any, channels: Any, extents: Any, groups: Any, epsilon: An
     def group(index: tuple[Any, ...]) -> tuple[Any, ...]:
         return index[0], index[1] // each if each > 1 else index[1]
 
-    total = reduce_over(grouped, dims, sum, lambda index: x[element(index)], "total")
+    total = reduce_over(grouped, dims, sum, lambda index: widen(x[element(index)]), "total")
     mean = elementwise(total.shape, lambda index: total[index] / count, "mean")
-    centered = elementwise(x.shape, lambda index: x[index] - mean[group(index)], "centered")
+    centered = elementwise(x.shape, lambda index: widen(x[index]) - mean[group(index)], "centered")
     squares = reduce_over(
         grouped, dims, sum, lambda index: centered[element(index)] * centered[element(index)], "squares"
     )
     inverse = inverse_deviation(squares, count, small)
     y = elementwise(
-        x.shape, lambda index: centered[index] * inverse[group(index)] * scale[index[1]] + bias[index[1]], "y"
+        x.shape,
+        lambda index: centered[index] * inverse[group(index)] * widen(scale[index[1]]) + widen(bias[index[1]]),
+        "y",
     )
 
     def reference(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -69,4 +71,4 @@ def group_norm(batch: Any, channels: Any, extents: Any, groups: Any, epsilon: An
         result = normalized(wide["x"].reshape(grouped), dims, small).reshape(x.shape)
         return result * wide["scale"].reshape(along) + wide["bias"].reshape(along)
 
-    return Workload(y, "group_norm", {**params, "groups": many, "epsilon": small}, reference)
+    return Workload(narrowed(y, dtype), "group_norm", {**params, "groups": many, "epsilon": small}, reference)

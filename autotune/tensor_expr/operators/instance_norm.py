@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autotune.tensor_expr.operators.registry import Param, register
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, narrowed, widen, widened
 from autotune.tensor_expr.operators.shared.normalization import EPSILON, normalized, positive, statistics
 from autotune.tensor_expr.operators.shared.pooling import IMAGE_PARAMS, read_image
 from autotune.tensor_expr.operators.shared.rows import elementwise
@@ -35,7 +35,9 @@ def instance_norm(batch: Any, channels: Any, extents: Any, epsilon: Any, dtype: 
     mean, inverse = statistics(x, dims, small)
     y = elementwise(
         x.shape,
-        lambda index: (x[index] - mean[index[:2]]) * inverse[index[:2]] * scale[index[1]] + bias[index[1]],
+        lambda index: (
+            (widen(x[index]) - mean[index[:2]]) * inverse[index[:2]] * widen(scale[index[1]]) + widen(bias[index[1]])
+        ),
         "y",
     )
 
@@ -43,4 +45,4 @@ def instance_norm(batch: Any, channels: Any, extents: Any, epsilon: Any, dtype: 
         wide, along = widened(inputs), (-1, *(1 for _ in dims))
         return normalized(wide["x"], dims, small) * wide["scale"].reshape(along) + wide["bias"].reshape(along)
 
-    return Workload(y, "instance_norm", {**params, "epsilon": small}, reference)
+    return Workload(narrowed(y, dtype), "instance_norm", {**params, "epsilon": small}, reference)

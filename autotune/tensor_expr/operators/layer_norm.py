@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from autotune.tensor_expr.expr import Expr
 from autotune.tensor_expr.operators.registry import Param, Value, register, text
 from autotune.tensor_expr.operators.registry import axis as axis_of
 from autotune.tensor_expr.operators.registry import shape as shape_of
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.operators.shared.normalization import EPSILON, normalized, positive, statistics
 from autotune.tensor_expr.operators.shared.rows import elementwise, row
 from autotune.tensor_expr.tensor import placeholder
@@ -42,17 +43,16 @@ def layer_norm(shape: Any, axis: Any, epsilon: Any, dtype: str) -> Workload:
     x = placeholder(sizes, dtype, "x")
     scale, bias = (placeholder(sizes[first:], dtype, name, constant=True) for name in ("scale", "bias"))
     mean, inverse = statistics(x, dims, small)
-    y = elementwise(
-        sizes,
-        lambda index: (
-            (x[index] - mean[row(index, dims)]) * inverse[row(index, dims)] * scale[index[first:]] + bias[index[first:]]
-        ),
-        "y",
-    )
+
+    def element(index: tuple[Any, ...]) -> Expr:
+        centered = widen(x[index]) - mean[row(index, dims)]
+        return centered * inverse[row(index, dims)] * widen(scale[index[first:]]) + widen(bias[index[first:]])
+
+    y = elementwise(sizes, element, "y")
 
     def reference(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         wide = widened(inputs)
         return normalized(wide["x"], dims, small) * wide["scale"] + wide["bias"]
 
     params: dict[str, Value] = {"shape": text(sizes), "axis": first, "epsilon": small, "dtype": dtype}
-    return Workload(y, "layer_norm", params, reference)
+    return Workload(narrowed(y, dtype), "layer_norm", params, reference)

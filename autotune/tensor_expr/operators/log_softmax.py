@@ -11,7 +11,7 @@ from autotune.tensor_expr.expr import call
 from autotune.tensor_expr.operators.registry import Param, register, text
 from autotune.tensor_expr.operators.registry import axis as axis_of
 from autotune.tensor_expr.operators.registry import shape as shape_of
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.operators.shared.rows import elementwise, reduce_over, row
 from autotune.tensor_expr.tensor import max, placeholder, sum
 from autotune.tensor_expr.workload import Workload
@@ -37,8 +37,8 @@ def log_softmax(shape: Any, axis: Any, dtype: str) -> Workload:
     dims = (axis_of("axis", axis, len(sizes)),)
     check_dtype("log_softmax", dtype, FLOATS)
     x = placeholder(sizes, dtype, "x")
-    largest = reduce_over(sizes, dims, max, lambda index: x[index], "largest")
-    shifted = elementwise(sizes, lambda index: x[index] - largest[row(index, dims)], "shifted")
+    largest = reduce_over(sizes, dims, max, lambda index: widen(x[index]), "largest")
+    shifted = elementwise(sizes, lambda index: widen(x[index]) - largest[row(index, dims)], "shifted")
     total = reduce_over(sizes, dims, sum, lambda index: call("exp", shifted[index]), "total")
     logarithm = elementwise(total.shape, lambda index: call("log", total[index]), "logarithm")
     y = elementwise(sizes, lambda index: shifted[index] - logarithm[row(index, dims)], "y")
@@ -48,4 +48,6 @@ def log_softmax(shape: Any, axis: Any, dtype: str) -> Workload:
         lower = wide - wide.max(dims, keepdims=True)
         return np.asarray(lower - np.log(np.exp(lower).sum(dims, keepdims=True)))
 
-    return Workload(y, "log_softmax", {"shape": text(sizes), "axis": dims[0], "dtype": dtype}, reference)
+    return Workload(
+        narrowed(y, dtype), "log_softmax", {"shape": text(sizes), "axis": dims[0], "dtype": dtype}, reference
+    )

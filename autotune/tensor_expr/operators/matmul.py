@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from autotune.errors import UsageError
-from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.operators.registry import Param, Value, register, size
+from autotune.tensor_expr.operators.shared.element_types import NUMBERS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.tensor import compute, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
-
-_DTYPES = ("float32", "float64", "int32")
 
 
 @register(
@@ -26,7 +23,7 @@ _DTYPES = ("float32", "float64", "int32")
         Param("transpose_a", False, "a is given as [k, m]"),
         Param("transpose_b", False, "b is given as [n, k]"),
         Param("constant_b", False, "b is known ahead of time and may be packed once"),
-        Param("dtype", "float32", f"one of {', '.join(_DTYPES)}"),
+        Param("dtype", "float32", f"one of {', '.join(NUMBERS)}"),
     ),
     family="matrix product",
 )
@@ -35,23 +32,22 @@ def matmul(
 ) -> Workload:  # fmt: skip
     """``c[i, j] = sum(k) a[i, k] * b[k, j]``; ``UsageError`` for sizes below 1 or another dtype."""
     rows, columns, depth = size("m", m), size("n", n), size("k", k)
-    if dtype not in _DTYPES:
-        raise UsageError(f"matmul takes dtype {', '.join(_DTYPES)}, got {dtype!r}")
+    check_dtype("matmul", dtype, NUMBERS)
     a = placeholder((depth, rows) if transpose_a else (rows, depth), dtype, "a")
     b = placeholder((columns, depth) if transpose_b else (depth, columns), dtype, "b", constant=constant_b)
     r = reduce_axis(depth, "r")
     c = compute(
         (rows, columns),
         lambda i, j: sum(
-            (a[r, i] if transpose_a else a[i, r]) * (b[j, r] if transpose_b else b[r, j]),
+            widen(a[r, i] if transpose_a else a[i, r]) * widen(b[j, r] if transpose_b else b[r, j]),
             axis=r,
         ),
         name="c",
     )
 
     def reference(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        wide = np.float64 if dtypes.is_float(dtype) else np.dtype(dtype)
-        left, right = inputs["a"].astype(wide), inputs["b"].astype(wide)
+        wide = widened(inputs)
+        left, right = wide["a"], wide["b"]
         result: np.ndarray = (left.T if transpose_a else left) @ (right.T if transpose_b else right)
         return result
 
@@ -59,4 +55,4 @@ def matmul(
         "m": rows, "n": columns, "k": depth, "transpose_a": bool(transpose_a), "transpose_b": bool(transpose_b),
         "constant_b": bool(constant_b), "dtype": dtype,
     }  # fmt: skip
-    return Workload(c, "matmul", params, reference, 2 * rows * columns * depth)
+    return Workload(narrowed(c, dtype), "matmul", params, reference, 2 * rows * columns * depth)

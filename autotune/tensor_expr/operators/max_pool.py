@@ -9,7 +9,7 @@ import numpy as np
 
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.operators.registry import Param, register
-from autotune.tensor_expr.operators.shared.element_types import NUMBERS
+from autotune.tensor_expr.operators.shared.element_types import NUMBERS, narrowed, widened
 from autotune.tensor_expr.operators.shared.pooling import POOL_PARAMS, read_pooling
 from autotune.tensor_expr.tensor import max
 from autotune.tensor_expr.workload import Workload
@@ -39,7 +39,7 @@ def max_pool(
     least = dtypes.lowest(dtype)
 
     def reference(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        return np.asarray(found.views(inputs["x"], least).max(0))
+        return np.asarray(found.views(widened(inputs)["x"], least).max(0))
 
     y = found.reduced(found.image(), max, least, "y")
-    return Workload(y, "max_pool", found.params(ceil_mode=bool(ceil_mode)), reference, found.points)
+    return Workload(narrowed(y, dtype), "max_pool", found.params(ceil_mode=bool(ceil_mode)), reference, found.points)

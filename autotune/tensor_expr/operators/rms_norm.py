@@ -11,7 +11,7 @@ import numpy as np
 from autotune.tensor_expr.operators.registry import Param, Value, register, text
 from autotune.tensor_expr.operators.registry import axis as axis_of
 from autotune.tensor_expr.operators.registry import shape as shape_of
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.operators.shared.normalization import EPSILON, inverse_deviation, positive
 from autotune.tensor_expr.operators.shared.rows import elementwise, reduce_over, row
 from autotune.tensor_expr.tensor import placeholder, sum
@@ -40,9 +40,9 @@ def rms_norm(shape: Any, axis: Any, epsilon: Any, dtype: str) -> Workload:
     dims = tuple(range(first, len(sizes)))
     check_dtype("rms_norm", dtype, FLOATS)
     x, scale = placeholder(sizes, dtype, "x"), placeholder(sizes[first:], dtype, "scale", constant=True)
-    squares = reduce_over(sizes, dims, sum, lambda index: x[index] * x[index], "squares")
+    squares = reduce_over(sizes, dims, sum, lambda index: widen(x[index]) * widen(x[index]), "squares")
     inverse = inverse_deviation(squares, prod(sizes[first:]), small)
-    y = elementwise(sizes, lambda index: x[index] * inverse[row(index, dims)] * scale[index[first:]], "y")
+    y = elementwise(sizes, lambda index: widen(x[index]) * inverse[row(index, dims)] * widen(scale[index[first:]]), "y")
 
     def reference(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         wide = widened(inputs)
@@ -50,4 +50,4 @@ def rms_norm(shape: Any, axis: Any, epsilon: Any, dtype: str) -> Workload:
         return np.asarray(wide["x"] / np.sqrt(mean + small) * wide["scale"])
 
     params: dict[str, Value] = {"shape": text(sizes), "axis": first, "epsilon": small, "dtype": dtype}
-    return Workload(y, "rms_norm", params, reference)
+    return Workload(narrowed(y, dtype), "rms_norm", params, reference)

@@ -11,7 +11,7 @@ from autotune.tensor_expr.expr import call
 from autotune.tensor_expr.operators.registry import Param, register, text
 from autotune.tensor_expr.operators.registry import axis as axis_of
 from autotune.tensor_expr.operators.registry import shape as shape_of
-from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, widened
+from autotune.tensor_expr.operators.shared.element_types import FLOATS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.operators.shared.rows import elementwise, reduce_over, row
 from autotune.tensor_expr.tensor import max, placeholder, sum
 from autotune.tensor_expr.workload import Workload
@@ -37,8 +37,8 @@ def softmax(shape: Any, axis: Any, dtype: str) -> Workload:
     dims = (axis_of("axis", axis, len(sizes)),)
     check_dtype("softmax", dtype, FLOATS)
     x = placeholder(sizes, dtype, "x")
-    largest = reduce_over(sizes, dims, max, lambda index: x[index], "largest")
-    powers = elementwise(sizes, lambda index: call("exp", x[index] - largest[row(index, dims)]), "powers")
+    largest = reduce_over(sizes, dims, max, lambda index: widen(x[index]), "largest")
+    powers = elementwise(sizes, lambda index: call("exp", widen(x[index]) - largest[row(index, dims)]), "powers")
     total = reduce_over(sizes, dims, sum, lambda index: powers[index], "total")
     y = elementwise(sizes, lambda index: powers[index] / total[row(index, dims)], "y")
 
@@ -47,4 +47,4 @@ def softmax(shape: Any, axis: Any, dtype: str) -> Workload:
         exponentials = np.exp(wide - wide.max(dims, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(dims, keepdims=True))
 
-    return Workload(y, "softmax", {"shape": text(sizes), "axis": dims[0], "dtype": dtype}, reference)
+    return Workload(narrowed(y, dtype), "softmax", {"shape": text(sizes), "axis": dims[0], "dtype": dtype}, reference)

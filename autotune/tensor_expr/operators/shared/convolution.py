@@ -13,7 +13,7 @@ from autotune.errors import UsageError
 from autotune.tensor_expr.expr import Expr
 from autotune.tensor_expr.operators.registry import Param, Value, size
 from autotune.tensor_expr.operators.shared.axes import named, spatial
-from autotune.tensor_expr.operators.shared.element_types import NUMBERS, check_dtype, widened
+from autotune.tensor_expr.operators.shared.element_types import NUMBERS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.operators.shared.windows import (
     PADDING_HELP,
     Window,
@@ -96,10 +96,11 @@ class Convolution:
         def body(b: Expr, o: Expr, *outputs: Expr) -> Expr:
             places = (window.at(i, r) for window, i, r in zip(self.windows, outputs, offsets, strict=True))
             pixel, weight = (b, self.input_channel(o, channel), *places), (o, channel, *offsets)
-            return sum(source[pixel] * w[weight], axis=(channel, *offsets))
+            return sum(widen(source[pixel]) * widen(w[weight]), axis=(channel, *offsets))
 
         axes = ("b", "o", *spatial("l i j", rank))
-        return compute((self.batch, self.out_channels, *self.outputs), named(axes, body), name="conv")
+        conv = compute((self.batch, self.out_channels, *self.outputs), named(axes, body), name="conv")
+        return narrowed(conv, self.dtype)
 
     def reference(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The output in NumPy: one matrix product for each place of the window."""

@@ -11,6 +11,7 @@ import numpy as np
 from autotune.errors import UsageError
 from autotune.tensor_expr.expr import call
 from autotune.tensor_expr.operators.registry import Param, number
+from autotune.tensor_expr.operators.shared.element_types import widen
 from autotune.tensor_expr.operators.shared.rows import elementwise, reduce_over, row
 from autotune.tensor_expr.tensor import Tensor, sum
 
@@ -32,9 +33,9 @@ def statistics(x: Tensor, dims: Sequence[int], epsilon: float) -> tuple[Tensor, 
     all its digits where the mean is large.
     """
     count = prod(x.shape[dim] for dim in dims)
-    total = reduce_over(x.shape, dims, sum, lambda index: x[index], "total")
+    total = reduce_over(x.shape, dims, sum, lambda index: widen(x[index]), "total")
     mean = elementwise(total.shape, lambda index: total[index] / count, "mean")
-    centered = elementwise(x.shape, lambda index: x[index] - mean[row(index, dims)], "centered")
+    centered = elementwise(x.shape, lambda index: widen(x[index]) - mean[row(index, dims)], "centered")
     squares = reduce_over(x.shape, dims, sum, lambda index: centered[index] * centered[index], "squares")
     return mean, inverse_deviation(squares, count, epsilon)
 

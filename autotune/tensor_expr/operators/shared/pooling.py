@@ -12,7 +12,7 @@ from autotune.errors import UsageError
 from autotune.tensor_expr.expr import Axis, Expr, ExprLike
 from autotune.tensor_expr.operators.registry import Param, Value, shape, size, text
 from autotune.tensor_expr.operators.shared.axes import named, spatial
-from autotune.tensor_expr.operators.shared.element_types import check_dtype
+from autotune.tensor_expr.operators.shared.element_types import check_dtype, widen
 from autotune.tensor_expr.operators.shared.windows import (
     PADDING_HELP,
     Window,
@@ -74,7 +74,7 @@ class Pooling:
 
         def body(b: Expr, c: Expr, *outputs: Expr) -> Expr:
             at = (b, c, *(window.at(i, r) for window, i, r in zip(self.windows, outputs, offsets, strict=True)))
-            value: Expr = reduction(source[at], axis=tuple(offsets))
+            value: Expr = reduction(widen(source[at]), axis=tuple(offsets))
             return value
 
         return compute(self.shape, named(self.axes, body), name=name)
@@ -163,7 +163,7 @@ def channel_reduction(x: Tensor, reduction: Any, name: str) -> Tensor:
 
     def body(b: Expr, c: Expr, *_: Expr) -> Expr:
         at = (b, c, *inner)
-        value: Expr = reduction(x[at], axis=tuple(inner))
+        value: Expr = reduction(widen(x[at]), axis=tuple(inner))
         return value
 
     shape = (*x.shape[:2], *(1 for _ in inner))

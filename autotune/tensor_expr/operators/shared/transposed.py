@@ -14,7 +14,7 @@ from autotune.tensor_expr.expr import Expr, all_of, select
 from autotune.tensor_expr.operators.registry import Param, Value, size, sizes, text
 from autotune.tensor_expr.operators.shared.axes import named, spatial
 from autotune.tensor_expr.operators.shared.convolution import Convolution
-from autotune.tensor_expr.operators.shared.element_types import NUMBERS, check_dtype, widened
+from autotune.tensor_expr.operators.shared.element_types import NUMBERS, check_dtype, narrowed, widen, widened
 from autotune.tensor_expr.operators.shared.windows import PADDING_HELP, Window, read_padding, window_params
 from autotune.tensor_expr.tensor import Tensor, compute, placeholder, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
@@ -67,10 +67,11 @@ class Transposed:
             places = (i + r * window.dilation for window, i, r in zip(forward.windows, outputs, offsets, strict=True))
             mirrored = (n - 1 - r for n, r in zip(forward.kernel, offsets, strict=True))
             pixel, weight = (b, read, *places), (read, within, *mirrored)
-            return sum(source[pixel] * w[weight], axis=(channel, *offsets))
+            return sum(widen(source[pixel]) * widen(w[weight]), axis=(channel, *offsets))
 
         shape = (forward.batch, forward.out_channels, *self.outputs)
-        return compute(shape, named(("b", "o", *spatial("l i j", rank)), body), name="conv")
+        conv = compute(shape, named(("b", "o", *spatial("l i j", rank)), body), name="conv")
+        return narrowed(conv, forward.dtype)
 
     def _spread(self, x: Tensor) -> Tensor:
         windows, rank = self.forward.windows, len(self.forward.windows)
