@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autotune.lowering.printer import show_expr
+from autotune.lowering.pipeline import lower
+from autotune.lowering.printer import show, show_expr
+from autotune.schedules.schedule import create_schedule
+from autotune.targets.facts import X86_AVX2
 from autotune.tensor_expr.affine import affine
 from autotune.tensor_expr.expr import ARITHMETIC, COMPARISONS, Axis, Binary, Const, Expr, walk
 from autotune.tensor_expr.ranges import Ranges
+from autotune.tensor_expr.tensor import compute, placeholder
 from autotune.tensor_expr.tensor import max as maximum
 from autotune.tensor_expr.tensor import min as minimum
 
@@ -192,3 +196,11 @@ def test_what_facts_decide_holds_where_the_facts_do(data: st.DataObject) -> None
         if decided is not None and holds.any():
             compared = COMPARISONS[op](before, np.broadcast_to(values_on(other, grids), holds.shape))
             assert (compared[holds] == decided).all()
+
+
+def test_inlined_reshapes_are_a_copy_in_the_loops() -> None:
+    x = placeholder((12, 35), "float32", "x")
+    there = compute((20, 21), reshaped(lambda *index: x[index], (12, 35), (20, 21)), name="there")
+    back = compute((12, 35), reshaped(lambda *index: there[index], (20, 21), (12, 35)), name="back")
+    text = show(lower(create_schedule(back).compute_inline("there"), X86_AVX2))
+    assert "back[i0, i1] = x[i0, i1]" in text

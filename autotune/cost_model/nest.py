@@ -95,7 +95,7 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
     bounds = Bounds(state)
     anchor = state.stages[name]
     chain = loop_chain(state, anchor)
-    lanes = target.lanes(dtypes.itemsize(anchor.tensor.dtype))
+    lanes = target.lanes(dtypes.computed_size(anchor.tensor.dtype))
 
     def column(value: Any) -> Column:
         return value if isinstance(value, np.ndarray) else np.full(count, value, np.float64)

@@ -25,6 +25,7 @@ from autotune.tensor_expr import (
     placeholder,
     reduce_axis,
     reducer,
+    saturating_cast,
     select,
 )
 from autotune.tensor_expr import max as maximum
@@ -198,7 +199,9 @@ def _combine(choices: Choices, a: Expr, b: Expr) -> Expr:
             return choices.choice((a & b, a | b, ~a, maximum(a, b)))
         flag, other = (a, b) if a.dtype == "bool" else (b, a)
         return choices.choice((select(flag, other, 2), cast(flag, "int32"), cast(flag, other.dtype) + other))
-    kind = choices.integer(0, 9)
+    kind = choices.integer(0, 11)
+    if kind >= 10 and a.dtype in dtypes.INTEGERS:
+        return _bits(choices, a, b)
     if kind == 0:
         return a + b
     if kind == 1:
@@ -218,6 +221,23 @@ def _combine(choices: Choices, a: Expr, b: Expr) -> Expr:
     if kind == 8 and a.dtype.startswith("float"):
         return exp(minimum(a, 1)) if choices.integer(0, 1) else a * 0.5
     return select(a < b, a + 1, b)
+
+
+def _bits(choices: Choices, a: Expr, b: Expr) -> Expr:
+    """An operation on integers whose edges are defined: shifts by any amount, division by 0, narrowing."""
+    if b.dtype not in dtypes.INTEGERS:
+        return saturating_cast(a, choices.choice(dtypes.INTEGERS)) + cast(b, "int16")
+    operations: tuple[Callable[[Expr, Expr], Expr], ...] = (
+        lambda a, b: a & b,
+        lambda a, b: a | ~b,
+        lambda a, b: a ^ b,
+        lambda a, b: a << b,
+        lambda a, b: a >> b,
+        lambda a, b: a // b,
+        lambda a, b: a % b,
+        lambda a, b: saturating_cast(a - b, "int8"),
+    )
+    return choices.choice(operations)(a, b)
 
 
 def _gather(choices: Choices) -> Workload:

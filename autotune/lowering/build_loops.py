@@ -71,7 +71,7 @@ class _Builder:
         self.keeping = Keeping(self.regions, self._computed)
         self.counter = counter  # how often each name of a loop has been taken
         self.prefetching = Prefetching(self.regions, self.leaves, self._loop)
-        widest = max(dtypes.itemsize(dtype) for stage in state.stages.values() for dtype in stage.tensor.dtypes)
+        widest = max(dtypes.computed_size(dtype) for stage in state.stages.values() for dtype in stage.tensor.dtypes)
         self.lanes = target.lanes(widest)
 
     def function(self, name: str) -> Function:

@@ -100,7 +100,9 @@ class _Slot:
                 return np.from_dlpack(value)
             return np.asarray(memoryview(value))
         except (TypeError, ValueError, BufferError, RuntimeError) as error:
-            raise self._refusal(f"{_described(value)} that NumPy cannot read ({error})") from None
+            # DLPack of NumPy knows no bfloat16.
+            hint = " (its bits as int16, viewed as ml_dtypes.bfloat16)" if self.parameter.dtype == "bfloat16" else ""
+            raise self._refusal(f"{_described(value)} that NumPy cannot read ({error})", hint) from None
 
     def _refusal(self, got: str, hint: str = "") -> UsageError:
         name = self.parameter.name

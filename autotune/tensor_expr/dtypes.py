@@ -63,6 +63,11 @@ def itemsize(dtype: str) -> int:
     return int(np.dtype(dtype).itemsize)
 
 
+def computed_size(dtype: str) -> int:
+    """Bytes of one element in a register."""
+    return itemsize(computed(dtype))
+
+
 def promote(a: str, b: str) -> str:
     """The dtype of an operation on both, by the table above."""
     if a == b:

@@ -54,7 +54,7 @@ class Draft:
 
     def lanes(self, stage: str) -> int:
         """Vector lanes of a stage's element type."""
-        return self.target.lanes(dtypes.itemsize(self.state.stages[stage].tensor.dtype))
+        return self.target.lanes(dtypes.computed_size(self.state.stages[stage].tensor.dtype))
 
 
 Rule = Callable[[Draft], list[Draft]]
