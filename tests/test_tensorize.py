@@ -26,8 +26,9 @@ from autotune.tensor_expr import sum as total
 Apply = Callable[[Schedule], Schedule]
 VNNI = replace(X86_AVX512, features=(*X86_AVX512.features, "avx512vnni"))
 AVX_VNNI = replace(X86_AVX2, features=(*X86_AVX2.features, "avxvnni"))
+BF16 = replace(X86_AVX512, features=(*X86_AVX512.features, "avx512bf16"))
 DOT = replace(ARM_NEON, features=(*ARM_NEON.features, "dotprod"))
-RUNNABLE = [target for target in (X86_AVX2, X86_AVX512, VNNI, AVX_VNNI, ARM_NEON, DOT) if supports(target)]
+RUNNABLE = [target for target in (X86_AVX2, X86_AVX512, VNNI, AVX_VNNI, BF16, ARM_NEON, DOT) if supports(target)]
 
 
 def quantized(m: int = 7, n: int = 37, k: int = 22, left: str = "uint8") -> Tensor:
@@ -59,6 +60,16 @@ def tiled(schedule: Schedule, lanes: int, name: str, rows: int = 3) -> Schedule:
 def matmul() -> Tensor:
     a, b, r = placeholder((5, 9), "float32", "a"), placeholder((9, 35), "float32", "b"), reduce_axis(9, "r")
     return compute((5, 35), lambda i, j: total(a[i, r] * b[r, j], axis=r), name="c")
+
+
+def brain_floats(m: int = 5, n: int = 35, k: int = 9) -> Schedule:
+    """A product of matrices of bfloat16 in float32, two rows of ``b`` side by side."""
+    a, b = placeholder((m, k), "bfloat16", "a"), placeholder((k, n), "bfloat16", "b", constant=True)
+    r = reduce_axis(k, "r")
+    c = compute((m, n), lambda i, j: total(cast(a[i, r], "float32") * cast(b[r, j], "float32"), axis=r), name="c")
+    schedule = create_schedule(c).transform_layout("b", [[0, 2], [1, 16]], ["1.outer", "0.outer", "1.inner", "0.inner"])
+    schedule = schedule.split("c", "j", [16]).split("c", "r", [2])
+    return schedule.reorder("c", ["i", "j.0", "r.0", "j.1", "r.1"]).tensorize("c", "j.1", "vdpbf16ps_16")
 
 
 def multiply_add(schedule: Schedule) -> Schedule:
@@ -148,6 +159,7 @@ def test_json_both_ways(name: str) -> None:
         tiled(create_schedule(quantized(4, 17, 12)), 8, "vpdpbusd_8", 2),
         tiled(create_schedule(quantized(4, 17, 12, "int8")), 4, "sdot_4", 2),
         multiply_add(create_schedule(matmul())),
+        brain_floats(),
     ],
 )  # fmt: skip
 def test_numbers(schedule: Schedule, target: Target) -> None:
@@ -166,6 +178,7 @@ def test_the_interpreter_runs_what_the_instruction_means() -> None:
         (tiled(create_schedule(quantized(6, 32, 32, "int8")), 4, "sdot_4"), DOT, "sdot\t", ARM_NEON),
         (packed(create_schedule(quantized(6, 32, 32))).tensorize("c", "j.1", "vpdpbusd_16"), VNNI, "vpdpbusd\t", X86_AVX2),
         (multiply_add(create_schedule(matmul())), X86_AVX512, "vfmadd", None),
+        (brain_floats(), BF16, "vdpbf16ps\t", X86_AVX512),
     ],
 )  # fmt: skip
 def test_the_instruction_is_there_where_the_target_has_it(

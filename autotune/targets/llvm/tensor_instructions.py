@@ -15,6 +15,13 @@ from autotune.targets.llvm.memory import Memory
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import Load, Var
 
+# Instructions take narrow elements as memory holds them.
+_NARROW = {"bfloat16": "bfloat", "float16": "half", "bool": "i8"}
+
+
+def _in_memory(dtype: str, width: int) -> str:
+    return f"<{width} x {_NARROW.get(dtype, TYPES[dtype])}>"
+
 
 def instruction_for(intrinsic: TensorIntrinsic, target: Target) -> Instruction | None:
     """The first of the intrinsic's instructions that the target has."""
@@ -60,7 +67,7 @@ class TensorInstructions:
         located = addresses.located(load.buffer, load.indices)
         assert located is not None, "strides have been checked"
         address = located[:2]
-        kind = vector_type(dtype, len(places))
+        kind = _in_memory(dtype, len(places))
         key = ("load", id(load.buffer), address, "operand", tuple(places))
         memo = self.emitter.scope.loads
         if key not in memo:
@@ -70,7 +77,7 @@ class TensorInstructions:
     def _arranged(self, pointer: str, dtype: str, used: int, places: list[int]) -> str:
         """``used`` elements from memory, in the order of ``places``."""
         emit, align, count = self.emitter.emit, dtypes.itemsize(dtype), len(places)
-        kind = vector_type(dtype, count)
+        kind = _in_memory(dtype, count)
         if places == list(range(count)):
             return emit(f"load {kind}, ptr {pointer}, align {align}")
         if places == list(range(used)) * (count // used):
@@ -82,7 +89,7 @@ class TensorInstructions:
             mask = f"<{count // used} x i32> zeroinitializer"
             splat = emit(f"shufflevector {lanes} {single}, {lanes} poison, {mask}")
             return emit(f"bitcast {lanes} {splat} to {kind}")
-        source = f"<{used} x {TYPES[dtype]}>"
+        source = _in_memory(dtype, used)
         row = emit(f"load {source}, ptr {pointer}, align {align}")
         mask = ", ".join(f"i32 {place}" for place in places)
         return emit(f"shufflevector {source} {row}, {source} poison, <{count} x i32> <{mask}>")
