@@ -39,7 +39,7 @@ DTYPES = ("float32", "float32", "float32", "float64", "int32", "int64", "int8", 
 
 def draw_expression(choices: Choices) -> Workload:
     """A workload that is no operator of the library. Raises ``UsageError`` for one that makes no sense."""
-    return choices.choice((_pipeline, _pipeline, _pipeline, _gather))(choices)
+    return choices.choice((_pipeline, _pipeline, _pipeline, _pipeline, _gather, _windows, _dot_products))(choices)
 
 
 def _pipeline(choices: Choices) -> Workload:
@@ -56,6 +56,50 @@ def _pipeline(choices: Choices) -> Workload:
         made = _next_stage(choices, tensors, f"s{number}")
         tensors += made
     return Workload(as_output(made if choices.integer(0, 2) else made[-1:]))
+
+
+def _windows(choices: Choices) -> Workload:
+    """Two stencils of one image, of one shape, and a third of both; one number scales them."""
+    rows, columns, border = choices.integer(1, 13), choices.integer(1, 19), choices.integer(0, 2)
+    x = placeholder((rows + 2 * border, columns + 2), choices.choice(("float32", "int32", "uint8")), "x")
+    scale = placeholder((1,), choices.choice(("float32", "int32")), "scale")
+    shape = (rows + border, columns + 1)
+
+    def stencil(name: str) -> Array:
+        reach = [(choices.integer(0, border), choices.integer(0, 1)) for _ in range(choices.integer(1, 3))]
+        (made,) = _declare(shape, lambda i, j: _summed([x[i + di, j + dj] for di, dj in reach]) * scale[0], name)
+        return made
+
+    a, b = stencil("a"), stencil("b")
+    reach = [(choices.integer(0, border), choices.integer(0, 1)) for _ in range(choices.integer(1, 3))]
+    step = choices.choice((1, 1, 2))
+    size = ((rows - 1) // step + 1, columns)
+
+    def joined(i: Expr, j: Expr) -> Expr:
+        return _summed([maximum(a[i * step + di, j + dj], b[i * step + di, j]) for di, dj in reach])
+
+    return Workload(compute(size, joined, name="c"))
+
+
+def _summed(values: list[Expr]) -> Expr:
+    result = values[0]
+    for value in values[1:]:
+        result = result + value
+    return result
+
+
+def _dot_products(choices: Choices) -> Workload:
+    """A product of matrices whose right one holds small groups of rows side by side, as instructions want them."""
+    dtype, other, wide, group = choices.choice((
+        ("uint8", "int8", "int32", 4), ("int8", "int8", "int32", 4), ("bfloat16", "bfloat16", "float32", 2),
+        ("float32", "float32", "float32", 1),
+    ))  # fmt: skip
+    m, n, k = choices.integer(1, 7), choices.integer(3, 37), choices.integer(1, 5)
+    a, b = placeholder((m, k * group), dtype, "a"), placeholder((k, n, group), other, "b")
+    r, s = reduce_axis(k, "r"), reduce_axis(group, "s")
+    return Workload(
+        compute((m, n), lambda i, j: total(cast(a[i, r * group + s], wide) * cast(b[r, j, s], wide), axis=(r, s)), "c")
+    )
 
 
 def _next_stage(choices: Choices, tensors: list[Array], name: str) -> tuple[Array, ...]:

@@ -73,8 +73,8 @@ def draw_schedule(choices: Choices, output: Tensor) -> Draft:
     draft = Draft(create_schedule(output))
     if choices.one_in(3):
         _tiled(choices, draft)
-    elif choices.one_in(8):
-        _instructed(draft)
+    elif choices.one_in(3):
+        _instructed(choices, draft)
     names = [name for name in primitives() for _ in range(WEIGHTS.get(name, 1))]
     for _ in range(choices.integer(0, MAX_STEPS)):
         draft.attempt(_step(choices, draft.schedule, choices.choice(names)))
@@ -132,17 +132,19 @@ def _tiled(choices: Choices, draft: Draft) -> None:
                 draft.call("unroll", name, loop)
 
 
-def _instructed(draft: Draft) -> None:
-    """The innermost spatial axis of a product in vectors of 16, which are one instruction."""
+def _instructed(choices: Choices, draft: Draft) -> None:
+    """The innermost spatial axis of a sum of products in vectors, with its last reduction, as one instruction."""
     stages = draft.schedule.state.stages
     name = next((name for name in reversed(list(stages)) if stages[name].reduce_loops), None)
     if name is None:
         return
+    intrinsic = choices.choice(list(tensor_intrinsics().values()))
     axis = stages[name].tensor.axes[-1].name
-    draft.call("split", name, axis, [16])
+    draft.call("split", name, axis, [intrinsic.lanes])
     loops = draft.schedule.state.stages[name].loops
-    draft.call("reorder", name, sorted(loops, key=f"{axis}.1".__eq__))
-    draft.call("tensorize", name, f"{axis}.1", "multiply_add_16")
+    inner = [f"{axis}.1", *loops[-1:]][: len(intrinsic.axes)]
+    draft.call("reorder", name, [*(loop for loop in loops if loop not in inner), *inner])
+    draft.call("tensorize", name, f"{axis}.1", intrinsic.name)
 
 
 # -- one step --------------------------------------------------------------------------------------------------------
