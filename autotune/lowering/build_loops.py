@@ -67,6 +67,10 @@ class _Builder:
         self.trees = {name: LoopTree(stage) for name, stage in bounds.stages.items()}
         self.regions = Regions(bounds, self.trees)
         self.leaves = Leaves(state)
+        self.attached: dict[tuple[str, str], list[Stage]] = {}
+        for stage in state.stages.values():
+            if stage.attach is not None:
+                self.attached.setdefault(stage.attach, []).append(stage)
         self.sharing = Sharing(state)
         self.keeping = Keeping(self.regions, self._computed)
         self.counter = counter  # how often each name of a loop has been taken
@@ -153,7 +157,7 @@ class _Builder:
         if phase == "init" and loop in tree.reduce_loops:
             return self._nest(tree, position + 1, context, phase)
 
-        attached = self.state.attached(stage.name, loop) if phase != "init" else []
+        attached = self.attached.get((stage.name, loop), []) if phase != "init" else []
         guests = self.sharing.at(stage, position) if self.sharing.guests and phase != "init" else []
         for guest in guests:
             attached += self.state.attached(guest.name, guest.loops[position])

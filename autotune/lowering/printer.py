@@ -43,11 +43,15 @@ _STRENGTH = {
 }  # fmt: skip
 
 
+LONGEST = 100_000  # characters of a value: what is shared is written out wherever it is used, which may be for ever
+
+
 def show_expr(root: Expr) -> str:
     """One line; parentheses only where they are needed."""
     texts: dict[int, tuple[str, int]] = {}
     for node in walk([root]):
-        texts[id(node)] = _show(node, [texts[id(child)] for child in node.children])
+        text, strength = _show(node, [texts[id(child)] for child in node.children])
+        texts[id(node)] = (text, strength) if len(text) <= LONGEST else ("...", 9)
     return texts[id(root)][0]
 
 

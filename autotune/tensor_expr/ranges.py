@@ -28,8 +28,16 @@ class Ranges:
         return Ranges({**self.variables, var: (low, high)}, self.facts)
 
     def with_fact(self, form: Affine, bound: int) -> Ranges:
-        """Knowing also that ``form <= bound``."""
-        return Ranges(self.variables, (*self.facts, (form, bound))) if form.terms else self
+        """Knowing also that ``form <= bound``; of facts that differ in constants alone, the strongest is kept."""
+        if not form.terms:
+            return self
+        others = []
+        for fact, limit in self.facts:
+            if not _same_terms(fact, form):
+                others.append((fact, limit))
+            elif limit - fact.const <= bound - form.const:
+                return self
+        return Ranges(self.variables, (*others, (form, bound)))
 
     # -- bounds ------------------------------------------------------------------------------------------------
 
@@ -199,3 +207,11 @@ class Ranges:
             if node.op in ("floordiv", "mod") and b.is_const and b.const > 0:
                 return self._divided(node.op, a, b.const)
         return variable(node.with_children([operand.to_expr() for operand in operands]) if operands else node)
+
+
+def _same_terms(a: Affine, b: Affine) -> bool:
+    """Whether two forms differ in their constants alone."""
+    terms = b.terms
+    return len(a.terms) == len(terms) and all(
+        key in terms and terms[key][1] == coefficient for key, (_, coefficient) in a.terms.items()
+    )

@@ -248,7 +248,7 @@ class Expressions:
     def _guarded_select(self, node: Select, known: dict[int, Value]) -> Task:
         """Each arm runs under the condition: on its own branch, or with its loads masked."""
         condition = yield self._walk(node.condition, known)
-        if condition[1] == 1 and self.addresses.lanes is None:
+        if condition[1] == 1:
             return (yield self._branch(node, condition[0], known))
         masks = self.memory.masks
         masks.append(condition)
@@ -266,20 +266,21 @@ class Expressions:
         return self.emitter.emit(f"select {bools} {test}, {kind} {a}, {kind} {b}"), width
 
     def _branch(self, node: Select, condition: str, known: dict[int, Value]) -> Task:
-        """A scalar choice between loads: only the chosen side runs."""
-        emitter = self.emitter
+        """A choice that is the same for all lanes: only the chosen side runs."""
+        emitter, lanes = self.emitter, self.addresses.lanes
+        width = lanes.width if lanes is not None else 1
         labels = [emitter.fresh_label() for _ in range(3)]
         emitter.lines.append(f"br i1 {condition}, label %{labels[0]}, label %{labels[1]}")
         arms = []
         for label, side in zip(labels, (node.a, node.b), strict=False):
             emitter.start_block(label)
             emitter.push_scope()
-            value = (yield self._arm(side, known))[0]
+            value = self.memory.widen((yield self._arm(side, known)), node.dtype, width)
             emitter.pop_scope()
             arms.append(f"[{value}, %{emitter.label}]")
             emitter.branch(labels[2])
         emitter.start_block(labels[2])
-        return emitter.emit(f"phi {vector_type(node.dtype, 1)} {', '.join(arms)}"), 1
+        return emitter.emit(f"phi {vector_type(node.dtype, width)} {', '.join(arms)}"), width
 
 
 def _multiply_add(node: Binary) -> tuple[Expr, ...] | None:
