@@ -133,7 +133,8 @@ def mirrored(dtype: str) -> Tensor:
 
 def matmul(dtype: str) -> Tensor:
     a, b, k = placeholder((5, 13), dtype, "a"), placeholder((13, 19), dtype, "b"), reduce_axis(13, "k")
-    return compute((5, 19), lambda i, j: total(a[i, k] * b[k, j], axis=k), name="y")
+    c = compute((5, 19), lambda i, j: total(a[i, k] * b[k, j], axis=k), name="c")
+    return compute((5, 19), lambda i, j: cast(c[i, j], dtype), name="y")
 
 
 def mixed(dtype: str) -> Tensor:
@@ -191,10 +192,12 @@ def test_every_bit_pattern_is_read_and_written(dtype: str) -> None:
 @pytest.mark.compiler
 @pytest.mark.parametrize("dtype", dtypes.NARROW)
 def test_sums_are_kept_in_float32(dtype: str) -> None:
-    """4,096 ones: a sum in bfloat16 would stay at 256, one in float16 at 2,048."""
-    x, k = placeholder((4096,), dtype, "x"), reduce_axis(4096, "k")
-    schedule = create_schedule(compute((1,), lambda i: total(x[k], axis=k), name="y"))
-    assert autotune.build(schedule)(np.ones(4096, dtype)).tolist() == [4096]
+    """4,096 ones: a sum in bfloat16 would stay at 256, one in float16 at 2,048; here it is even kept in memory."""
+    x, k = placeholder((4096, 40), dtype, "x"), reduce_axis(4096, "k")
+    sums = compute((40,), lambda i: total(x[k, i], axis=k), name="y")
+    assert sums.dtype == "float32"
+    schedule = create_schedule(sums).reorder("y", ["k", "i"])
+    assert autotune.build(schedule)(np.ones((4096, 40), dtype)).tolist() == [4096] * 40
 
 
 @pytest.mark.compiler

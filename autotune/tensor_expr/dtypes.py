@@ -1,8 +1,9 @@
 """Element types, by their NumPy names (bfloat16's comes from ml_dtypes), and what conversions between them mean.
 
 float16 and bfloat16 are *narrow*: memory holds 16 bits, arithmetic is float32's. A value is rounded to nearest, ties to
-even, where it is stored to memory and where it is cast; while it stays in registers (an accumulator, an inlined stage)
-it may keep the precision of float32.
+even, where it is stored to memory and where it is cast; while it stays in registers (an inlined stage) it may keep the
+precision of float32. Sums and products over narrow values are float32, so that what they add up to does not depend on
+where the schedule keeps it; a stage of its own casts the result.
 
 Two operands of different dtypes are promoted by NumPy's rules, which for the dtypes that exist here are: the dtype of
 row and column is

@@ -28,6 +28,7 @@ from autotune.tensor_expr.expr import (
     Var,
     as_expr,
     binary,
+    cast,
     compare,
     rewrite_all,
     select,
@@ -100,6 +101,8 @@ class ReducerFamily:
             if self.domain and (expr.dtype == "bool") != (self.domain == "bool"):
                 hint = "cast to an integer first" if expr.dtype == "bool" else "compare first"
                 raise UsageError(f"{self.name} needs {self.domain}s, got {expr.dtype}; {hint}")
+        if self.domain == "number":  # memory that is added to must not round every time
+            exprs = tuple(cast(expr, dtypes.computed(expr.dtype)) for expr in exprs)
         return exprs
 
     def __call__(self, operands: ExprLike | Sequence[ExprLike], axis: Axis | Sequence[Axis]) -> Any:
@@ -250,13 +253,13 @@ def cumulative(by: str | ReducerFamily, operands: ExprLike | Sequence[ExprLike],
 
 
 def sum(body: ExprLike, axis: Axis | Sequence[Axis]) -> Expr:
-    """The sum of ``body`` over the reduction axes."""
+    """The sum of ``body`` over the reduction axes; of float16 and bfloat16 in float32."""
     result: Expr = SUM(body, axis)
     return result
 
 
 def prod(body: ExprLike, axis: Axis | Sequence[Axis]) -> Expr:
-    """The product of ``body`` over the reduction axes."""
+    """The product of ``body`` over the reduction axes; of float16 and bfloat16 in float32."""
     result: Expr = BUILT_IN["prod"](body, axis)
     return result
 
