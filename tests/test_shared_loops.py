@@ -148,7 +148,7 @@ def test_in_any_structure(schedule: Schedule) -> None:
         (PLAIN, lambda s: s.reorder("a", ["j", "i"]).compute_with("b", "a", "p"), r"axis 'p' \(9 iterations\) and 'j' of 'a' \(11\) are not made"),
         (PLAIN, lambda s: s.compute_with("b", "a", "p").parallel("a", "i"), r"axis 'p' is serial, and 'i' of 'a' is parallel"),
         (PLAIN, lambda s: s.compute_with("b", "a", "p").split("b", "p", [2]), r"'b': axis 'p' was split or fused away"),
-        (PLAIN, lambda s: s.compute_with("b", "a", "p").partition("b", "p", [2]), r"axis 'p' is partitioned or prefetches; let 'i' of 'a' do that"),
+        (PLAIN, lambda s: s.compute_with("b", "a", "p").partition("b", "p", [2]), r"axis 'p' is partitioned, prefetches or has a pragma; let 'i' of 'a' do that"),
         (PLAIN, lambda s: s.compute_with("b", "a", "p").compute_with("a", "b", "i"), r"'b' shares loops with another stage already"),
         (ROWS, lambda s: s.compute_with("b", "a", "m"), r"'b' cannot be computed with 'a': axis 'm' of 'b' is a reduction"),
         (ROWS, lambda s: s.compute_with("b", "a", "i").decompose_reduction("a", "i"), r"'a' is initialised before axis 'i'"),

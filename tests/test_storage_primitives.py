@@ -209,6 +209,11 @@ class TestStream:
         assert "stnp" in assembly(schedule, ARM_NEON) and "sfence" not in assembly(schedule, ARM_NEON)
         assert "sfence" not in assembly(create_schedule(double(3, 64)).vectorize("y", "j"), X86_AVX512)
 
+    def test_what_threads_read_is_there_before_they_run(self) -> None:
+        schedule = create_schedule(chain()).stream("a").parallel("b", "i")
+        text = generate(lower(schedule, X86_AVX2), X86_AVX2, 2).text
+        assert text.index("nontemporal") < text.index("call void @llvm.x86.sse.sfence") < text.index("ptr @parallel0,")
+
     @pytest.mark.parametrize("threads", [False, True])
     @pytest.mark.parametrize("shift", [0, 1, 3])
     def test_arrays_of_any_alignment(self, shift: int, threads: bool) -> None:

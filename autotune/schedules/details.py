@@ -41,11 +41,15 @@ class Details:
     def loops(self) -> tuple[str, ...]:
         """The loops that are referred to, which must go on to exist."""
         named = [pair[1] for pair in (self.shared,) if pair] + [pair[0] for pair in (self.tensorized,) if pair]
+        return (*self.asking, *named)
+
+    @property
+    def asking(self) -> tuple[str, ...]:
+        """The loops that something has been asked of."""
         return (
             *(loop for loop, _, _ in self.pragmas),
             *(loop for loop, _ in self.partitions),
             *(loop for _, loop, _ in self.prefetches),
-            *named,
         )
 
     @property

@@ -90,8 +90,13 @@ def _loop_problem(state: State, stage: Stage, sibling: Stage) -> str:
                 return f"{one.name!r} is initialised before axis {own!r}"
         if stage.kind(loop) != sibling.kind(other):
             return f"axis {loop!r} is {stage.kind(loop)}, and {other!r} of {sibling.name!r} is {sibling.kind(other)}"
-        if loop in (*(at for at, _ in stage.details.partitions), *(at for _, at, _ in stage.details.prefetches)):
-            return f"axis {loop!r} is partitioned or prefetches; let {other!r} of {sibling.name!r} do that"
+        if loop in stage.details.asking:
+            return (
+                f"axis {loop!r} is partitioned, prefetches or has a pragma; let {other!r} of {sibling.name!r} do that"
+            )
+        for one, own in ((stage, loop), (sibling, other)):
+            if one.details.tensorized is not None and one.details.tensorized[0] == own:
+                return f"axis {own!r} of {one.name!r} begins an instruction"
         made = [
             _origin(one, own, named, bounds.stages[one.name].extents)
             for one, own, named in zip((stage, sibling), (loop, other), names, strict=True)

@@ -406,6 +406,7 @@ class FunctionEmitter:
         for number, (kind, value) in enumerate(slots):
             slot = emitter.emit(f"getelementptr i64, ptr {closure}, i64 {number}")
             emitter.lines.append(f"store {kind} {value}, ptr {slot}, align 8")
+        self.fence()
         run = emitter.emit("load ptr, ptr %runtime, align 8")
         threads_slot = emitter.emit("getelementptr i64, ptr %runtime, i64 1")
         threads = emitter.emit(f"load i64, ptr {threads_slot}, align 8")
