@@ -211,6 +211,17 @@ def test_the_same_program_without_what_was_wrong() -> None:
     assert output_of(reproducer(case.workload, case.steps, RUNNABLE[0] if RUNNABLE else "x86_avx2")) == "equal\n"
 
 
+@pytest.mark.usefixtures("wrong_pass")
+def test_what_guards_a_read_stays() -> None:
+    """Without its condition the read would be out of bounds, which is another failure."""
+    x = placeholder((6,), "float32", "x")
+    y = compute((20,), lambda i: select(i < 6, x[i], 0) + 1, name="y")
+    schedule = create_schedule(y).split("y", "i", [8]).vectorize("y", "i.1")
+    least = shrink.shrink(shrink.Case(Workload(y), schedule.steps), interpreted)
+    plain = interpreted(least.workload, create_schedule(least.workload.output))
+    assert plain.kind == "ok", reproducer(least.workload, least.steps, "x86_avx2")
+
+
 def test_a_wrong_primitive_shrinks_to_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: Unroll, state: State) -> State:
         raise KeyError(self.axis)

@@ -18,7 +18,8 @@ from autotune.schedules.primitives import Knob
 from autotune.schedules.schedule import Schedule, create_schedule
 from autotune.targets.facts import X86_AVX512
 from autotune.targets.host import native_target
-from autotune.tensor_expr import Expr, Tensor, compute, placeholder, select
+from autotune.tensor_expr import Expr, Tensor, compute, placeholder, reduce_axis, select
+from autotune.tensor_expr import sum as total
 from autotune.tensor_expr.evaluate import evaluate
 from autotune.tensor_expr.expr import ARITHMETIC, Binary, Const, Var, walk
 
@@ -142,3 +143,13 @@ def test_columns_agree_with_numbers() -> None:
         for name, stage in alone.items():
             found = {axis: int(np.broadcast_to(e, 4)[position]) for axis, e in together[name].axes.items()}
             assert found == dict(stage.axes)
+
+
+def test_fused_axes_of_a_region_beyond_the_tensor() -> None:
+    """Found by fuzzing: fused, a region that ends at the border was computed beyond it."""
+    p = placeholder((6, 5, 20), "float32", "p")
+    r = reduce_axis(5, "r")
+    s = compute((6, 20), lambda i, j: total(p[i, r, j], axis=r), name="s")
+    y = compute((12, 20), lambda i, j: select(i < 6, s[i, 19 - j], 0), name="y")
+    schedule = create_schedule(y).compute_at("s", "y", "j").fuse("s", ["i", "j"])
+    assert compare(schedule, native_target()) == ""

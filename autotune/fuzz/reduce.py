@@ -63,7 +63,8 @@ def _with_simpler_bodies(output: Tensor) -> Iterator[Tensor]:
     """One node replaced by one of its operands, or by 1."""
     for tensor in graph(output):
         for node in reversed(list(walk(tensor.bodies))):
-            if isinstance(node, Accumulation) or not node.children:
+            # Conditions stay: what they guard may be out of bounds without them.
+            if isinstance(node, Accumulation) or not node.children or node.dtype == "bool":
                 continue
             for simple in (*(child for child in node.children if child.dtype == node.dtype), const(1, node.dtype)):
                 changed = rewrite_all(tensor.bodies, {node: simple}.get)

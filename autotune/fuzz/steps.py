@@ -292,6 +292,19 @@ def _specialize(drawn: _Arguments) -> list[Any]:
     return [drawn.compute(), drawn.choices.choice(single) if single else drawn.tensor(), drawn.choices.integer(0, 2)]
 
 
+def _reverse_compute_at(drawn: _Arguments) -> list[Any]:
+    """A stage without loops of its own making, at a loop of one that it reads."""
+    pairs = [
+        (name, read.name)
+        for name in drawn.computes
+        for read in drawn.stages[name].tensor.inputs
+        if not drawn.stages[name].is_scheduled and drawn.stages[read.name].loops
+    ]
+    consumer, producer = drawn.choices.choice(pairs) if pairs else (drawn.compute(), drawn.compute())
+    drawn.last = drawn.stages[producer]
+    return [consumer, producer, drawn.outermost()]
+
+
 # Primitives whose arguments depend on each other.
 _WHOLE: Mapping[str, Callable[[_Arguments], list[Any]]] = {
     "split": _split,
@@ -301,6 +314,7 @@ _WHOLE: Mapping[str, Callable[[_Arguments], list[Any]]] = {
     "double_buffer": lambda drawn: [_inside(drawn)],
     "compute_with": _compute_with,
     "specialize": _specialize,
+    "reverse_compute_at": _reverse_compute_at,
 }
 
 # Arguments by primitive and name, by name, and by type.
@@ -316,7 +330,6 @@ _DRAWN: Mapping[str, Callable[[_Arguments], Any]] = {
     "prefetch.tensor": lambda drawn: drawn.choices.choice(drawn.read()),
     "intrinsic": lambda drawn: drawn.choices.choice(list(tensor_intrinsics())),
     "consumer": lambda drawn: drawn.choices.choice(drawn.computes),
-    "producer": _Arguments.compute,
     "axis": _Arguments.loop,
     "before": _Arguments.loop,
     "loop": _Arguments.loop,

@@ -288,7 +288,8 @@ class _Builder:
         parts = tree.completed(tree.stage.loops[position], pins)
         if not parts:
             return inside(context)
-        levels = list(dict.fromkeys(level.name for part in parts for level in tree.levels(part)))
+        # A part that no split made is an axis itself, of which a region at the border may hold less.
+        levels = dict.fromkeys(name for part in parts for name in ([v.name for v in tree.levels(part)] or [part]))
         condition: Expr | None = None
         for name in levels:
             left = self._left(tree, name, context)
