@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from autotune.schedules.primitives import Knob as Knob
     from autotune.schedules.schedule import Schedule as Schedule
     from autotune.schedules.schedule import create_schedule as create_schedule
+    from autotune.schedules.tensor_intrinsics import Instruction as Instruction
+    from autotune.schedules.tensor_intrinsics import TensorIntrinsic as TensorIntrinsic
+    from autotune.schedules.tensor_intrinsics import register_tensor_intrinsic as register_tensor_intrinsic
     from autotune.search.events import Listener as Listener
     from autotune.search.events import Progress as Progress
     from autotune.search.events import TuneResult as TuneResult
@@ -111,6 +114,7 @@ _MODULES = {
     "autotune.lowering.loops": ("Loops",),
     "autotune.schedules.primitives": ("Knob",),
     "autotune.schedules.schedule": ("Schedule", "create_schedule"),
+    "autotune.schedules.tensor_intrinsics": ("Instruction", "TensorIntrinsic", "register_tensor_intrinsic"),
     "autotune.search.events": ("Listener", "Progress", "TuneResult"),
     "autotune.search.lookup": ("Found",),
     "autotune.search.options": ("TuneOptions",),

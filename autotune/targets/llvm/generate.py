@@ -10,7 +10,8 @@ from autotune.lowering.ir import Allocate, For, Function, statements
 from autotune.lowering.registers import register_buffers
 from autotune.schedules.details import GPU_SCOPES, SCOPES, THREADS
 from autotune.targets.facts import Target
-from autotune.targets.llvm.statements import FunctionEmitter, Module
+from autotune.targets.llvm.module import Module
+from autotune.targets.llvm.statements import FunctionEmitter
 
 ENTRY = "kernel"
 
