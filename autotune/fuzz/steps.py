@@ -36,6 +36,8 @@ WEIGHTS: Mapping[str, int] = {
     "compute_with": 2,
     "fuse": 2,
     "parallel": 2,
+    "rfactor": 2,
+    "reverse_compute_at": 2,
 }
 
 
@@ -71,10 +73,8 @@ class Draft:
 def draw_schedule(choices: Choices, output: Tensor) -> Draft:
     """Random steps; those that a primitive refuses are left out."""
     draft = Draft(create_schedule(output))
-    if choices.one_in(3):
-        _tiled(choices, draft)
-    elif choices.one_in(3):
-        _instructed(choices, draft)
+    if choices.integer(0, 3):
+        choices.choice((_tiled, _tiled, _instructed, _derived, _shared))(choices, draft)
     names = [name for name in primitives() for _ in range(WEIGHTS.get(name, 1))]
     for _ in range(choices.integer(0, MAX_STEPS)):
         draft.attempt(_step(choices, draft.schedule, choices.choice(names)))
@@ -147,6 +147,32 @@ def _instructed(choices: Choices, draft: Draft) -> None:
     draft.call("tensorize", name, f"{axis}.1", intrinsic.name)
 
 
+def _derived(choices: Choices, draft: Draft) -> None:
+    """Stages made from others, or joined, which comes before these are scheduled."""
+    for _ in range(choices.integer(1, 2)):
+        drawn = _Arguments(choices, draft.schedule)
+        name = choices.choice(("rfactor", "rfactor", "pad", "reverse_compute_at", "compute_with", "specialize"))
+        if name == "rfactor" and choices.integer(0, 2):
+            draft.call("split", drawn.reduction(), drawn.reducing_loop(), [choices.integer(1, 9)])
+        if name == "compute_with":  # copies of inputs are siblings
+            output = draft.schedule.state.stages[draft.schedule.state.output]
+            for source in output.tensor.inputs[:2]:
+                draft.call("cache_read", source.name, output.name)
+        draft.attempt(_step(choices, draft.schedule, name))
+
+
+def _shared(choices: Choices, draft: Draft) -> None:
+    """A reduction's loop, or a part of it, on all threads."""
+    drawn = _Arguments(choices, draft.schedule)
+    stage, loop = drawn.reduction(), drawn.reducing_loop()
+    if choices.one_in(2) and draft.call("split", stage, loop, [choices.integer(1, 9)]):
+        loop = f"{loop}.0"
+    loops = draft.schedule.state.stages[stage].loops
+    draft.call("reorder", stage, [loop, *(other for other in loops if other != loop)])
+    draft.call("atomic", stage)
+    draft.call("parallel", stage, loop)
+
+
 # -- one step --------------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +222,16 @@ class _Arguments:
     def read(self) -> list[str]:
         """The tensors that the last stage reads, if any."""
         return list(dict.fromkeys(read.tensor.name for read in reads(self.last.tensor))) or list(self.stages)
+
+    def reduction(self) -> str:
+        """A stage that reduces, where there is one."""
+        reducing = [name for name in self.computes if self.stages[name].reduce_loops]
+        self.last = self.stages[self.choices.choice(reducing or self.computes)]
+        return self.last.name
+
+    def reducing_loop(self) -> str:
+        """A loop of the last stage, one of a reduction where it has one."""
+        return self.choices.choice([loop for loop in self.last.loops if loop in self.last.reduce_loops] or ["none"])
 
     def loop(self) -> str:
         """A loop of the last stage."""
@@ -273,13 +309,14 @@ def _fold_storage(drawn: _Arguments) -> list[Any]:
 
 
 def _compute_with(drawn: _Arguments) -> list[Any]:
-    """Two stages at one place, of which neither depends on the other, where there are such."""
+    """Two stages of as many rows at one place, of which neither depends on the other, where there are such."""
     stages = {name: drawn.stages[name] for name in drawn.computes}
     above = {name: producers(drawn.state, name) for name in stages}
     pairs = [
         (a, b)
         for a, b in permutations(stages, 2)
         if stages[a].attach == stages[b].attach and a not in above[b] and b not in above[a]
+        if stages[a].tensor.shape[0] == stages[b].tensor.shape[0]
     ]
     stage, sibling = drawn.choices.choice(pairs) if pairs else (drawn.compute(), drawn.compute())
     drawn.last = stages[stage]
@@ -290,6 +327,12 @@ def _specialize(drawn: _Arguments) -> list[Any]:
     """For an input of one element, where there is one."""
     single = [s.name for s in drawn.stages.values() if s.tensor.is_placeholder and set(s.tensor.shape) == {1}]
     return [drawn.compute(), drawn.choices.choice(single) if single else drawn.tensor(), drawn.choices.integer(0, 2)]
+
+
+def _rfactor(drawn: _Arguments) -> list[Any]:
+    """A loop of a reduction, where there is one."""
+    stage = drawn.reduction()
+    return [stage, drawn.reducing_loop(), drawn.choices.one_in(2)]
 
 
 def _reverse_compute_at(drawn: _Arguments) -> list[Any]:
@@ -314,6 +357,7 @@ _WHOLE: Mapping[str, Callable[[_Arguments], list[Any]]] = {
     "double_buffer": lambda drawn: [_inside(drawn)],
     "compute_with": _compute_with,
     "specialize": _specialize,
+    "rfactor": _rfactor,
     "reverse_compute_at": _reverse_compute_at,
 }
 
@@ -321,6 +365,7 @@ _WHOLE: Mapping[str, Callable[[_Arguments], list[Any]]] = {
 _DRAWN: Mapping[str, Callable[[_Arguments], Any]] = {
     "vectorize.axis": _Arguments.innermost,
     "parallel.axis": _Arguments.outermost,
+    "atomic.stage": lambda drawn: drawn.reduction(),
     "fuse.axes": _Arguments.neighbours,
     "fuse.fused": lambda drawn: "",
     "bind.thread": lambda drawn: drawn.choices.choice(THREADS),
