@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from math import isinf, isnan
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from autotune.lowering.ir import (
     in_sequence,
     stores,
 )
+from autotune.lowering.python_values import cast, computed, literal, narrowed, rounded
 from autotune.schedules.details import THREADS
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import SHIFTS, Binary, Call, Cast, Compare, Const, Expr, Load, Not, Select, Var, walk
@@ -187,7 +187,7 @@ class _Writer:
             count = len(store.indices)
             indices, value, values = values[:count], values[count], values[count + 1 :]
             offset = self._checked("write", store.buffer, indices, lines)
-            lines.add(f"{self.buffers[store.buffer]}[{offset}] = {_narrowed(value, store.buffer.dtype)}")
+            lines.add(f"{self.buffers[store.buffer]}[{offset}] = {narrowed(value, store.buffer.dtype)}")
 
     def _loop(self, loop: For, lines: _Lines, scope: _Scope) -> None:
         (extent,) = self._values((loop.extent,), lines)
@@ -278,7 +278,7 @@ class _Writer:
 
     def _node(self, node: Expr, v: list[str], lines: _Lines) -> str:
         if isinstance(node, Const):
-            return _literal(node)
+            return literal(node)
         if isinstance(node, Var):
             self.pure.add(id(node))
             return self.names[node]
@@ -289,9 +289,9 @@ class _Writer:
         if isinstance(node, Not):
             return f"(not {v[0]})"
         if isinstance(node, Cast):
-            return _cast(v[0], node.a.dtype, node.dtype)
+            return cast(v[0], node.a.dtype, node.dtype)
         if isinstance(node, Call):
-            return _rounded(f"call_{node.name}({', '.join(v)})", node.dtype)
+            return rounded(f"call_{node.name}({', '.join(v)})", node.dtype)
         assert isinstance(node, Load), node
         offset = self._checked("read", node.buffer, v, lines)
         name = self._temporary(f"{self.buffers[node.buffer]}[{offset}]", lines)
@@ -303,15 +303,15 @@ class _Writer:
         if node.op in ("min", "max"):
             return f"{node.op}imum({a}, {b})" if dtypes.is_float(node.dtype) else f"{node.op}({a}, {b})"
         if dtypes.is_float(node.dtype) and node.op in ("div", "floordiv", "mod"):
-            return _rounded(f"{node.op}_{_computed(node.dtype)}({a}, {b})", node.dtype)
+            return rounded(f"{node.op}_{computed(node.dtype)}({a}, {b})", node.dtype)
         if node.op in SHIFTS or (node.op in ("floordiv", "mod") and not (isinstance(node.b, Const) and node.b.value)):
             bits = f", {np.iinfo(node.dtype).bits}" if node.op in SHIFTS else ""
-            return _rounded(f"{node.op}_integer({a}, {b}{bits})", node.dtype)
+            return rounded(f"{node.op}_integer({a}, {b}{bits})", node.dtype)
         text = f"({a} {_SYMBOLS[node.op]} {b})"
         if node.dtype == dtypes.INDEX and all(id(c) in self.pure or isinstance(c, Const) for c in (node.a, node.b)):
             self.pure.add(id(node))
             return text
-        return _rounded(text, node.dtype) if node.dtype != "bool" else text
+        return rounded(text, node.dtype) if node.dtype != "bool" else text
 
 
 def _completed(task: Task) -> str:
@@ -370,45 +370,3 @@ def _direct_stores(stmt: Stmt) -> int:
             count += len(stores(inner))
             stack += children(inner)
     return count
-
-
-def _literal(node: Const) -> str:
-    if not dtypes.is_float(node.dtype):
-        return str(node.value) if isinstance(node.value, bool) or node.value >= 0 else f"({node.value})"
-    value = dtypes.converted(np.asarray(node.value, np.float64), node.dtype).item()
-    if isnan(value):
-        return "NAN"
-    if isinf(value):
-        return "INF" if value > 0 else "(-INF)"
-    return f"({value!r})"
-
-
-def _computed(dtype: str) -> str:
-    """The floating point type that arithmetic on a dtype is done in."""
-    return "float64" if dtype == "float64" else "float32"
-
-
-def _rounded(text: str, dtype: str) -> str:
-    """The value of an operation as its dtype holds it: integers wrap around."""
-    if dtypes.is_float(dtype):
-        return text if dtype == "float64" else f"float32({text})"
-    info = np.iinfo(dtype)
-    wrapped = f"& {2**info.bits - 1}"
-    return f"({text} {wrapped})" if info.min == 0 else f"((({text} + {-info.min}) {wrapped}) - {-info.min})"
-
-
-def _narrowed(text: str, dtype: str) -> str:
-    """A value as memory of a dtype holds it: half precision is rounded to there."""
-    return f"{dtype}({text})" if dtype in dtypes.NARROW else text
-
-
-def _cast(text: str, source: str, target: str) -> str:
-    """A conversion: float to integer saturates, integer to integer wraps around."""
-    if target == "bool":
-        return f"({text} != 0)"
-    if dtypes.is_float(target):
-        return f"{target}({text})" if target in dtypes.NARROW else _rounded(f"float({text})", target)
-    if dtypes.is_float(source):
-        info = np.iinfo(target)
-        return f"saturated({text}, {info.min}, {info.max})"
-    return _rounded(f"int({text})" if source == "bool" else text, target)
