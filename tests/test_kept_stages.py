@@ -27,6 +27,7 @@ from autotune.tensor_expr import sum as total
 from autotune.tensor_expr.affine import affine
 from autotune.tensor_expr.evaluate import evaluate
 from autotune.tensor_expr.expr import Compare, Expr, const, substitute
+from autotune.tensor_expr.operators import get_operator
 
 RUNNABLE = [target for target in (X86_AVX2, X86_AVX512, ARM_NEON) if supports(target)]
 Apply = Callable[[Schedule], Schedule]
@@ -194,6 +195,13 @@ class TestFoldStorage:
             schedule = schedule.compute_at(stage, "out", "y").fold_storage(stage)
         assert correct(schedule)
         assert correct(schedule.vectorize("out", "i").vectorize("dx", "i").vectorize("dy", "i").vectorize("xy", "i"))
+
+    @pytest.mark.parametrize("target", RUNNABLE, ids=lambda target: target.name)
+    def test_a_window_of_one_element_in_lanes(self, target: Target) -> None:
+        """Its new part is one element or none, which is no vector; found by fuzzing."""
+        schedule = create_schedule(get_operator("group_norm")(batch=1, channels=2, extents="3,3", groups=1).output)
+        schedule = schedule.compute_at("mean", "centered", "i1").fold_storage("mean").vectorize("mean", "i1")
+        assert compare(schedule, target) == ""
 
     def test_a_stride_leaves_gaps(self) -> None:
         x = placeholder((40,), "float32", "x")

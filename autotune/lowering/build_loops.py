@@ -360,7 +360,7 @@ class _Builder:
 
         def vector(start: Affine, active: Affine, outer: Ranges) -> Stmt:
             kind = "vectorize" if active.is_const or self.target.masked else "serial"
-            if active.is_const and active.const == 1:
+            if outer.at_most(active, 1):  # here there is at least one, so that a loop would say no more
                 return body(outer, start)
             var, inner = self._variable(name, active, outer)
             return For(
