@@ -92,3 +92,8 @@ def test_only_single_operations_are_updates() -> None:
         ScheduleError, match=r"'c': atomic updates are single operations \(sum, prod, max, min, any, all\)"
     ):
         create_schedule(compute((4,), lambda i: first[i] + 1, name="d")).atomic("c")
+
+
+def test_half_precision_is_no_update() -> None:
+    with pytest.raises(ScheduleError, match=r"'c': atomic updates .* on integers, bool, float32 or float64"):
+        create_schedule(rows(te.max, "float16")).atomic("c")
