@@ -34,9 +34,9 @@ from autotune.schedules.schedule import Schedule, create_schedule
 from autotune.schedules.state import State
 from autotune.targets.facts import TARGETS, X86_AVX2, Target
 from autotune.targets.host import supports
-from autotune.tensor_expr import Workload, compute, graph, placeholder, reduce_axis, select
+from autotune.tensor_expr import Workload, call, cast, compute, graph, placeholder, reduce_axis, select
 from autotune.tensor_expr import sum as total
-from autotune.tensor_expr.expr import Const
+from autotune.tensor_expr.expr import Const, const
 from autotune.tensor_expr.operators import operators
 from autotune.tensor_expr.serialize import canonical_text
 from autotune.tensor_expr.tensor import as_output
@@ -278,6 +278,15 @@ def test_interrupting_prints_the_counts(monkeypatch: pytest.MonkeyPatch) -> None
     result = CliRunner().invoke(command, ["--count", "50"])
     assert result.exit_code == 130
     assert "1 of seed 0" in result.stdout and "Interrupted" in result.stderr
+
+
+def test_half_precision_between_stages_is_no_finding() -> None:
+    """NumPy computes in float64: what only rounding to half precision decides is left out, and nothing else."""
+    e = compute((4,), lambda i: call("exp", const(1, "float16")), name="e")
+    wide = compute((4,), lambda i: cast(e[i], "float64"), name="wide")
+    assert check_interpreted(Workload(wide), create_schedule(wide), X86_AVX2).kind == "ok"
+    above = compute((4,), lambda i: cast(e[i], "float64") > 2.7183, name="above")
+    assert check_interpreted(Workload(above), create_schedule(above), X86_AVX2).kind == "ok"
 
 
 def test_a_worker_that_dies_is_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,12 @@ from autotune.lowering.pipeline import lower
 from autotune.schedules.details import GPU_SCOPES, THREADS
 from autotune.schedules.schedule import Schedule
 from autotune.targets.callable import Kernel
-from autotune.targets.facts import Target
+from autotune.targets.facts import X86_AVX2, Target
 from autotune.targets.host import supports
 from autotune.targets.llvm.build import build_function
 from autotune.tensor_expr import Workload, dtypes, graph
 from autotune.tensor_expr.evaluate import evaluate_all
+from autotune.tensor_expr.expr import walk
 
 KERNEL_THREADS = 2
 STATEMENTS = 100_000  # that are interpreted at most
@@ -137,24 +138,51 @@ def _judged(workload: Workload, inputs: dict[str, np.ndarray], run: Callable[[],
     except Exception as error:  # whatever it is, the caller shows it
         return Outcome("error", f"{type(error).__name__}: {error}")
     expected = evaluate_all(workload.output, inputs) if outputs else ()
-    for got, wanted in zip(outputs, expected, strict=True):
-        problem = difference(got, wanted)
+    rough = _narrowest(workload)
+    for number, (got, wanted) in enumerate(zip(outputs, expected, strict=True)):
+        problem = difference(got, wanted, rough)
+        if problem and rough in dtypes.NARROW:
+            problem = difference(np.where(_undecided(workload, inputs, number), wanted, got), wanted, rough)
         if problem:
             return Outcome("wrong", problem)
     return Outcome("ok")
 
 
-def difference(got: np.ndarray, expected: np.ndarray) -> str:
-    """Where two arrays differ by more than their dtype explains; empty where they do not."""
-    if dtypes.is_float(got.dtype.name):
-        near = NEAR[got.dtype.name]
-        wide = expected.astype(np.float64)
-        scale = max(1.0, float(np.max(np.abs(wide[np.isfinite(wide)]), initial=0)))
-        equal = np.isclose(got.astype(np.float64), wide, rtol=near, atol=near * scale, equal_nan=True)
-    else:
-        equal = got == expected
+def _narrowest(workload: Workload) -> str:
+    """The least exact floating point type that a value passes through; float64 where there is none."""
+    tensors = graph(workload.output)
+    found = {dtype for tensor in tensors for dtype in tensor.dtypes}
+    found |= {node.dtype for tensor in tensors for node in walk(tensor.bodies)}
+    return max(found & NEAR.keys(), key=NEAR.__getitem__, default="float64")
+
+
+def _undecided(workload: Workload, inputs: dict[str, np.ndarray], number: int) -> np.ndarray:
+    """Where rounding to half precision, which NumPy's float64 does not do, decides: as without any schedule."""
+    function = lower(Schedule(workload.output), X86_AVX2)
+    names = [param.buffer.name for param in function.params if param.buffer.role != "output"]
+    wanted = evaluate_all(workload.output, inputs)[number]
+    try:
+        plain = interpret(function, [inputs[name] for name in names], limit=STATEMENTS)[number]
+    except TooLarge:
+        return np.zeros(wanted.shape, bool)
+    return ~_near(plain, wanted, _narrowest(workload))
+
+
+def difference(got: np.ndarray, expected: np.ndarray, rough: str = "float64") -> str:
+    """Where two arrays differ by more than their dtype, or a rougher one, explains; empty where they do not."""
+    equal = _near(got, expected, rough)
     wrong = np.argwhere(~equal)
     if not len(wrong):
         return ""
     at = tuple(wrong[0])
     return f"{len(wrong)} of {equal.size} elements wrong, first at {tuple(map(int, at))}: {got[at]} for {expected[at]}"
+
+
+def _near(got: np.ndarray, expected: np.ndarray, rough: str) -> np.ndarray:
+    if not dtypes.is_float(got.dtype.name):
+        same: np.ndarray = got == expected
+        return same
+    near = max(NEAR[got.dtype.name], NEAR[rough])
+    wide = expected.astype(np.float64)
+    scale = max(1.0, float(np.max(np.abs(wide[np.isfinite(wide)]), initial=0)))
+    return np.isclose(got.astype(np.float64), wide, rtol=near, atol=near * scale, equal_nan=True)
