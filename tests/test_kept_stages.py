@@ -23,6 +23,8 @@ from autotune.targets.facts import ARM_NEON, X86_AVX2, X86_AVX512, Target
 from autotune.targets.host import supports
 from autotune.targets.llvm.build import assembly, build
 from autotune.tensor_expr import Tensor, compute, placeholder, reduce_axis, select
+from autotune.tensor_expr import max as maximum
+from autotune.tensor_expr import min as minimum
 from autotune.tensor_expr import sum as total
 from autotune.tensor_expr.affine import affine
 from autotune.tensor_expr.evaluate import evaluate
@@ -362,3 +364,15 @@ def _stores(schedule: Schedule, stage: str) -> int:
 
 def _number(expr: Expr, values: dict[Expr, Expr]) -> int:
     return affine(substitute(expr, values)).const
+
+
+def test_a_clamped_border_slides() -> None:
+    """Reads beyond the edges repeat the edge: one row more or less, never the whole image."""
+    x = placeholder((15, 12), "float32", "x")
+    a = compute((15, 12), lambda y, i: x[y, i] * 2, name="a")
+    clamped = lambda y: maximum(minimum(y, 14), 0)  # noqa: E731
+    b = compute((17, 12), lambda y, i: a[clamped(y - 1), i] + 1, name="b")
+    c = compute((15, 12), lambda y, i: b[y, i] + b[y + 1, i] + b[y + 2, i], name="c")
+    schedule = create_schedule(c).compute_at("b", "c", "y").fold_storage("b").compute_at("a", "c", "y")
+    assert "a = buffer float32[3, 12]" in show(lower(schedule, X86_AVX2))
+    assert correct(schedule) and correct(schedule.fold_storage("a"))

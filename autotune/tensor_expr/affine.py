@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from autotune.tensor_expr.dtypes import INDEX
 from autotune.tensor_expr.expr import Axis, Binary, Const, Expr, Var, walk
 
@@ -191,7 +193,7 @@ def lowest_index(indices: tuple[Expr, ...]) -> tuple[Expr, int] | None:
 
 
 def is_monotone(index: Expr) -> bool:
-    """Whether the index is linear, or grows with each of its axes: sums, products and quotients by positive numbers."""
+    """Whether the index is linear, or grows with each axis: sums, extrema, products, quotients by positive numbers."""
     if all(isinstance(atom, Axis) for atom, _ in affine(index).terms.values()):
         return True
     for node in walk([index]):
@@ -199,7 +201,7 @@ def is_monotone(index: Expr) -> bool:
             continue
         constants = [int(c.value) for c in node.children if isinstance(c, Const)]
         growing = isinstance(node, Binary) and (
-            node.op == "add"
+            node.op in ("add", "min", "max")
             or (node.op == "mul" and len(constants) >= 1 and constants[0] >= 0)
             or (node.op in ("sub", "floordiv") and isinstance(node.b, Const) and constants[-1] > 0)
         )
@@ -217,7 +219,8 @@ def index_form(index: Expr) -> Affine:
 def interval_length(index: Expr, covers: Mapping[Axis, Any]) -> Any:
     """How many consecutive values hold a monotone index while each axis takes ``covers`` consecutive values.
 
-    Exact for linear indices; for ``e // c`` an upper bound that ignores alignment.
+    Exact for linear indices; for ``e // c`` an upper bound that ignores alignment, for ``min`` and ``max`` the longer
+    of both operands' lengths.
     """
     form = index_form(index)
     if all(isinstance(atom, Axis) for atom, _ in form.terms.values()):
@@ -242,5 +245,7 @@ def interval_length(index: Expr, covers: Mapping[Axis, Any]) -> Any:
                 # One value stays one value; a longer run may straddle one more multiple than its length suggests.
                 divisor = int(node.b.value)  # type: ignore[attr-defined]
                 value = 1 + (a - 1 + divisor - 1) // divisor
+            elif node.op in ("min", "max"):
+                value = max(a, b) if isinstance(a, int) and isinstance(b, int) else np.maximum(a, b)
         lengths[id(node)] = value
     return lengths[id(index)]
