@@ -20,6 +20,7 @@ from autotune.tensor_expr import Tensor, cast, compute, exp, placeholder, reduce
 from autotune.tensor_expr import max as maximum
 from autotune.tensor_expr import sum as total
 from autotune.tensor_expr.evaluate import evaluate
+from autotune.tensor_expr.expr import binary
 from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.serialize import to_json
 
@@ -228,3 +229,20 @@ def test_rows_that_are_no_whole_blocks_are_gathered() -> None:
     x = placeholder((16, 35), name="x")
     y = compute((35, 16), lambda i, j: x[j, i] + 1, name="y")
     assert "gather" in assembly(create_schedule(y).vectorize("y", "j"), X86_AVX512)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int8", "uint8"])
+def test_divisors_that_lowering_finds_to_be_0_or_minus_1(dtype: str) -> None:
+    x, y = placeholder((19,), dtype, "x"), placeholder((1,), dtype, "y")
+    least = np.iinfo(dtype).min
+    for divisor in (0, -1) if least else (0,):
+        for name in ("floordiv", "mod"):
+            z = compute(
+                (19,),
+                lambda i, d=divisor, op=name: binary(
+                    op, select(i < 1, cast(least, dtype), x[i]), select(i > 20, y[0], d)
+                ),  # type: ignore[misc]
+                name="z",
+            )
+            for schedule in (create_schedule(z), create_schedule(z).vectorize("z", "i")):
+                assert compare(schedule, native_target()) == ""

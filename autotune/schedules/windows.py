@@ -62,7 +62,7 @@ def check_kept(state: State, stage: Stage, step: str) -> tuple[str, str]:
     """The stage and loop that a stage is computed at, where one iteration may leave its results to the next."""
     if stage.attach is None:
         raise ScheduleError(f"stage {stage.name!r} is computed at the root; {step} needs compute_at first")
-    if stage.tensor.scan_dim is not None:
+    if stage.tensor.scan_dim is not None and step == "fold_storage":
         raise ScheduleError(f"stage {stage.name!r} is a scan, of which {step} would lose what came before")
     holder, loop = state.stages[stage.attach[0]], stage.attach[1]
     if holder.kind(loop) != "serial":

@@ -104,9 +104,9 @@ def _repeated(value: int, kind: str) -> str:
 
 def _by_nonzero(b: str, kind: str, emit: Emit, divide: Callable[[str], str]) -> str:
     """A division, with the result 0 where the divisor is 0; the hardware's would trap."""
-    if not b.startswith("%"):
-        return divide(b)
     zero = _repeated(0, kind)
+    if not b.startswith("%"):
+        return divide(b) if b != zero else zero
     bools = f"<{kind.split()[0][1:]} x i1>" if kind.startswith("<") else "i1"
     nothing = emit(f"icmp eq {kind} {b}, {zero}")
     result = divide(emit(f"select {bools} {nothing}, {kind} {_repeated(1, kind)}, {kind} {b}"))
@@ -126,9 +126,8 @@ def integer_operation(op: str, a: str, b: str, kind: str, emit: Emit) -> str:
             return emit(f"ashr {kind} {a}, {int(b).bit_length() - 1}")
         return emit(f"and {kind} {a}, {int(b) - 1}")
     zero = "0" if not kind.startswith("<") else "zeroinitializer"
-    if b.startswith("%"):
-        return _by_nonzero(b, kind, emit, lambda safe: _by_variable(op, a, safe, kind, bools, zero, emit))
-    return _rounded_down(op, a, b, kind, bools, zero, emit)
+    divide = _by_variable if b.startswith("%") or b == _repeated(-1, kind) else _rounded_down
+    return _by_nonzero(b, kind, emit, lambda safe: divide(op, a, safe, kind, bools, zero, emit))
 
 
 def _by_variable(op: str, a: str, b: str, kind: str, bools: str, zero: str, emit: Emit) -> str:
