@@ -176,3 +176,12 @@ def test_what_readers_need_must_be_the_same() -> None:
             ScheduleError, match=r"'i.0', their readers may need different parts of them|are not made in"
         ):
             schedule.compute_with("b", "a", "i")
+
+
+def test_pairs_that_would_wait_for_each_other() -> None:
+    """Found by fuzzing: a runs with b's copy and b with a's copy, so that neither can be first."""
+    a, b = (compute((4, 4), lambda i, j, v=v: v * (i + j), name=name) for name, v in (("a", 2), ("b", 3)))
+    c = compute((4, 4), lambda i, j: a[i, j] + b[i, j], name="c")
+    schedule = create_schedule(c).cache_read("a", "c").cache_read("b", "c").compute_with("b", "a.c", "i")
+    with pytest.raises(ScheduleError, match="through 'b', which shares its loops as well, each would have to wait"):
+        schedule.compute_with("a", "b.c", "i")

@@ -72,6 +72,31 @@ def _place_problem(state: State, stage: Stage, sibling: Stage) -> str:
     for one in (stage, sibling):
         if one.details.is_kept or one.details.specialized:
             return f"{one.name!r} has copies of its loops (fold_storage, double_buffer or specialize)"
+    circle = _circle(state, stage, sibling)
+    return (
+        f"through {circle!r}, which shares its loops as well, each would have to wait for the other" if circle else ""
+    )
+
+
+def _circle(state: State, stage: Stage, sibling: Stage) -> str:
+    """A stage that one of the pair depends on, and whose own partner depends on the other; empty where none does."""
+    partners: dict[str, list[str]] = {}
+    for one in state.stages.values():
+        if one.details.shared is not None and one.name != stage.name:
+            partners.setdefault(one.name, []).append(one.details.shared[0])
+            partners.setdefault(one.details.shared[0], []).append(one.name)
+    pair = {stage.name, sibling.name}
+    reached, todo = set[str](), [*producers(state, stage.name), *producers(state, sibling.name)]
+    while todo:
+        name = todo.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        for partner in partners.get(name, ()):
+            above = producers(state, partner)
+            if pair & {partner, *above}:
+                return name
+            todo += above
     return ""
 
 
