@@ -205,6 +205,13 @@ class TestFoldStorage:
         schedule = schedule.compute_at("mean", "centered", "i1").fold_storage("mean").vectorize("mean", "i1")
         assert compare(schedule, target) == ""
 
+    def test_a_window_at_a_border_in_lanes(self) -> None:
+        """The border cuts the window off, by which the new part has one element at most; found by fuzzing."""
+        x = placeholder((2,), "int32", "x")
+        a = compute((2,), lambda i: x[i] * 2, name="a")
+        b = compute((3,), lambda i: select(i < 2, a[i], 0), name="b")
+        assert correct(create_schedule(b).compute_at("a", "b", "i").vectorize("a", "i").fold_storage("a"))
+
     def test_a_stride_leaves_gaps(self) -> None:
         x = placeholder((40,), "float32", "x")
         a = compute((40,), lambda i: x[i] * 2, name="a")

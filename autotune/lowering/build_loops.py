@@ -356,6 +356,8 @@ class _Builder:
 
     def _vector_loop(self, name: str, count: Affine, ranges: Ranges, body: Body, lanes: int) -> Stmt:
         """Whole vectors of so many lanes, then one with what is left."""
+        if not count.is_const and ranges.at_most(count, 1):
+            return self._loop("serial", name, count, ranges, body)
         whole, rest = ranges.floordiv(count, lanes), ranges.mod(count, lanes)
 
         def vector(start: Affine, active: Affine, outer: Ranges) -> Stmt:
