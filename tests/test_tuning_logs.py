@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import platform
 import random
 import shutil
 import signal
@@ -15,24 +16,28 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from autotune.api import default_path
 from autotune.errors import UsageError
+from autotune.search.history import run_record
+from autotune.search.options import TuneOptions
 from autotune.tuning_logs import (
+    Accept,
     Database,
     DatabaseError,
     DeviceInfo,
+    Host,
     Record,
     Run,
     TargetInfo,
     Task,
     Workload,
 )
-from autotune.tuning_logs.schema import APPLICATION_ID, SCHEMA_VERSION
+from autotune.tuning_logs.schema import APPLICATION_ID, COLUMNS, SCHEMA_VERSION
 
 WORKLOAD = Workload("conv2d(...)", "conv2d", {"batch": 1, "kernel": [3, 3]})
 DEVICE = DeviceInfo("cpu", "cpu model x", {"cores": 2})
@@ -197,7 +202,7 @@ class TestBest:
         database.add(make_record("peak", 1e-9, status="above-peak"), TASK)
         database.add(make_record("unverified", 1e-3, verified=False), TASK)
         assert self.best(database) == "ok"
-        assert self.best(database, verified_only=False) == "unverified"
+        assert self.best(database, accept=Accept(verified=False)) == "unverified"
 
     def test_finalists_before_lucky_trials(self, database: Database) -> None:
         for trial, seconds, phase in [("lucky", 1e-3, "trial"), ("f1", 3e-3, "final"), ("f2", 2e-3, "final")]:
@@ -253,7 +258,7 @@ class TestBest:
             database._db._tracer = None
             plans = [database._db.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall() for sql, values in seen]
         steps = [step[-1] for plan in plans for step in plan]
-        assert len(plans) == 3 and not [step for step in steps if step.startswith("SCAN")], steps
+        assert len(plans) == 4 and not [step for step in steps if step.startswith("SCAN")], steps
 
 
 WRITER = textwrap.dedent("""
@@ -520,3 +525,113 @@ class TestDisk:
             database._db.execute("PRAGMA max_page_count = 100000")
             assert database.count() == index
             database.add(make_record("after"), TASK)
+
+
+VERSION1 = Path(__file__).parent / "data" / "tuning_version1.sql"
+
+
+def make_version1(path: Path) -> None:
+    """The file that the release of schema version 1 wrote."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(VERSION1.read_text())
+        raw.execute("PRAGMA journal_mode = WAL")
+
+
+def dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as raw:
+        return list(raw.iterdump())
+
+
+class TestMigration:
+    def test_from_version_1(self, path: Path) -> None:
+        make_version1(path)
+        before = dump(path)
+        with Database.open(path) as database:
+            assert database.count() == 10 and database.count(status="crash") == 2
+            conv, expression = database.tasks()
+            assert conv.workload.params == {"batch": 1, "channels": 64, "dtype": "float32", "kernel": "3,3"}
+            assert conv.device.facts == {"cores": 2, "features": ["avx2", "fma"]}
+            records = database.records(conv)
+            assert [record.phase for record in records] == ["trial"] * 4 + ["final"]
+            assert records[2].samples == (3e-3, 3.3e-3) and records[2].knobs == {"i.tile": 2}
+            assert (records[3].status, records[3].message) == ("crash", "signal 11 ü")
+            assert records[4].max_error == math.inf
+            best = database.best(expression.workload.key)
+            assert best is not None and best[0].trial == "run1-final-0-0"
+            run = database.run("run1")
+            assert run is not None and run.options == {"trials": 20} and run.host == Host("") and run.clock == ""
+            database.start_run(make_run(), TASK)
+            database.add(make_record("new"), TASK)
+        backup = path.with_name("tuning.db.version1")
+        assert dump(backup) == before and run_sql(backup, "PRAGMA user_version") == (1,)
+        assert run_sql(path, "PRAGMA user_version") == (SCHEMA_VERSION,)
+        assert run_sql(path, "SELECT count(*) FROM records WHERE checksum = 0") == (0,)
+
+    def test_a_migrated_file_has_the_schema_and_the_values_of_a_new_one(self, path: Path, tmp_path: Path) -> None:
+        make_version1(path)
+        fresh = tmp_path / "fresh.db"
+        with Database.open(path) as old, Database.open(fresh) as new:
+            for task in old.tasks():
+                for record in old.records(task):
+                    new.start_run(cast(Run, old.run(record.run_id)), task)
+                    new.add(record, task)
+        with closing(sqlite3.connect(path)) as a, closing(sqlite3.connect(fresh)) as b:
+            for table, columns in COLUMNS.items():
+                names = f"{', '.join(columns)}, checksum"
+                physical = [row[1] for row in a.execute(f"PRAGMA table_info({table})")]
+                assert physical == ["id", *columns, "checksum"]
+                assert physical == [row[1] for row in b.execute(f"PRAGMA table_info({table})")]
+                rows = f"SELECT {names} FROM {table} ORDER BY id"
+                assert a.execute(rows).fetchall() == b.execute(rows).fetchall(), table
+
+    def test_what_is_not_in_the_file_yet_is_backed_up_too(self, path: Path) -> None:
+        make_version1(path)
+        with closing(sqlite3.connect(path)) as writer:
+            writer.execute("UPDATE records SET message = 'only in the log' WHERE id = 1")
+            writer.commit()
+            Database.open(path).close()
+        backup = path.with_name("tuning.db.version1")
+        assert run_sql(backup, "SELECT message FROM records WHERE id = 1") == ("only in the log",)
+
+    def test_an_older_file_is_not_migrated_for_reading(self, path: Path) -> None:
+        make_version1(path)
+        assert "of an older version; open it once for writing" in refusal(path, readonly=True)
+        assert run_sql(path, "PRAGMA user_version") == (1,)
+
+    def test_a_migration_that_fails_changes_nothing(self, path: Path) -> None:
+        make_version1(path)
+        run_sql(path, "UPDATE workloads SET params = '{' WHERE id = 2")
+        before = dump(path)
+        refusal(path)
+        assert dump(path) == before and run_sql(path, "PRAGMA user_version") == (1,)
+
+    def test_no_backup_no_migration(self, path: Path) -> None:
+        make_version1(path)
+        path.with_name("tuning.db.version1").mkdir()
+        assert "cannot be used" in refusal(path)
+        assert run_sql(path, "PRAGMA user_version") == (1,)
+
+
+class TestProvenance:
+    def test_a_run_comes_back(self, database: Database) -> None:
+        host = Host("f" * 64, "cpu model x", "avx2 fma", "Linux x86_64")
+        run = Run(
+            run_id="r", seed=1, package_version="0.2", llvm_version="20", command="autotune conv2d", host=host,
+            compiler_flags="-O1", driver="Linux 6.1", clock="clock_gettime", options={"trials": 3}, provenance={"a": 1},
+        )  # fmt: skip
+        database.start_run(run, TASK)
+        database.start_run(Run(run_id="r", seed=2, package_version="", llvm_version=""), TASK)
+        assert database.run("r") == run
+        assert database.run("other") is None
+
+    def test_this_machine(self) -> None:
+        run = run_record("id", TuneOptions())
+        assert len(run.host.fingerprint) == 64 and "fma" in run.host.cpu_flags.replace(" neon", " fma")
+        assert platform.node() not in repr(run.host)
+        assert "resolution" in run.clock and platform.release() in run.driver and run.compiler_flags.startswith("-O")
+
+    def test_times_are_kept_in_utc(self, database: Database) -> None:
+        for text in ("2026-01-31T14:00:00+02:00", "2026-01-31T12:00:00Z", "2026-01-31T12:00:00"):
+            assert make_record("a", created=text).created == "2026-01-31T12:00:00.000000+00:00"
+        with pytest.raises(UsageError, match="'yesterday' is no time in ISO 8601"):
+            make_record("a", created="yesterday")

@@ -11,10 +11,11 @@ from typing import Any
 
 from autotune.measure.builders import BuildResult
 from autotune.measure.results import MeasureResult
+from autotune.search import provenance
 from autotune.search.options import TuneOptions
 from autotune.search.space import Population, SearchSpace
 from autotune.search.task import TuningTask
-from autotune.targets.llvm.build import TOOLCHAIN
+from autotune.targets.llvm.build import FLAGS, TOOLCHAIN
 from autotune.tuning_logs import Database, Record, Run
 from autotune.version import VERSION
 
@@ -51,6 +52,10 @@ def run_record(run_id: str, options: TuneOptions) -> Run:
         package_version=VERSION,
         llvm_version=TOOLCHAIN,
         command=_text(" ".join(sys.argv)),
+        compiler_flags=FLAGS,
+        driver=provenance.driver(),
+        clock=provenance.clock(),
+        host=provenance.host(),
         options=asked,
         provenance={"python": platform.python_version(), "system": platform.platform()},
     )

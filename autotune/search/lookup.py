@@ -22,7 +22,8 @@ from autotune.search.task import toolchain
 from autotune.targets.facts import Target
 from autotune.targets.host import host_device, supports
 from autotune.tensor_expr.workload import Workload
-from autotune.tuning_logs import Database, DatabaseError, Record, Task
+from autotune.tuning_logs import Accept, Database, DatabaseError, Record, Task
+from autotune.tuning_logs.accept import VERIFIED
 
 CHOICES = 8  # of the analytic model, in case that the first ones cannot be lowered
 
@@ -42,11 +43,11 @@ class Found:
 
 
 def best_record(
-    workload: Workload, target: Target, threads: int, database: Database, verified_only: bool = True
+    workload: Workload, target: Target, threads: int, database: Database, accept: Accept = VERIFIED
 ) -> tuple[Record, Task] | None:
     """The database's best for the workload on the target, measured on this machine where this machine can run it."""
     device = host_device().key if supports(target) else None
-    return database.best(workload.key, target.key, device, threads, verified_only)
+    return database.best(workload.key, target.key, device, threads, accept)
 
 
 def find_schedule(workload: Workload, target: Target, threads: int = 1, database: Database | None = None) -> Found:

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlite_utils
 
-from autotune.errors import UsageError
+from autotune.errors import AutotuneError
+from autotune.tuning_logs import rows
+from autotune.tuning_logs.accept import VERIFIED, Accept
+from autotune.tuning_logs.nearness import device_distance, place, shape_distances
 from autotune.tuning_logs.opening import DatabaseError, connect, explained, transaction
-from autotune.tuning_logs.records import EVIDENCE, DeviceInfo, Record, Run, TargetInfo, Task, Workload, text_key
+from autotune.tuning_logs.records import EVIDENCE, DeviceInfo, Record, Run, Task, Workload
+from autotune.tuning_logs.writer import Writer
 
-# The fields of a record that are columns of the same name.
-_PLAIN = (
-    "trial", "seed", "batch", "phase", "status", "message", "seconds", "ci_low", "ci_high", "probe",
-    "baseline_seconds", "verified", "max_error", "build_seconds", "measure_seconds", "evidence", "created",
-)  # fmt: skip
+WITHIN = 4.0  # the distance up to which a workload is near: two axes four times as long, say
+_FIRST_RADIUS = 0.5
 
-_RECORDS = """
-    SELECT records.*, sketches.text AS sketch, runs.key AS run
-    FROM records JOIN sketches ON sketches.id = sketch_id JOIN runs ON runs.id = records.run_id
-"""
-
-_TASKS = """
-    SELECT tasks.id, threads, toolchain, space_version,
-           workloads.key AS workload_key, workloads.text AS workload_text, operator, params,
-           targets.key AS target_key, targets.name AS target_name, targets.text AS target_text,
-           devices.key AS device_key, devices.name AS device_name, devices.text AS device_text, facts
-    FROM workloads JOIN tasks ON workload_id = workloads.id
-    JOIN targets ON targets.id = target_id JOIN devices ON devices.id = device_id
-"""
+T = TypeVar("T")
 
 
 class Database:
@@ -45,10 +33,14 @@ class Database:
     def __init__(self, path: Path, db: sqlite_utils.Database) -> None:
         self.path = path
         self._db = db
+        self._tasks: dict[int, Task] = {}  # by row number; a task's row never changes
 
     @classmethod
     def open(cls, path: str | PathLike[str], readonly: bool = False, busy_seconds: float = 30.0) -> Database:
-        """Opens a database, creating it and its folder unless ``readonly``; waits for others up to ``busy_seconds``."""
+        """Opens a database, creating it and its folder unless ``readonly``; waits for others up to ``busy_seconds``.
+
+        A file of an older version is brought up to date, and copied to ``<name>.version<N>`` before that.
+        """
         return cls(Path(path), connect(Path(path), readonly, busy_seconds))
 
     def close(self) -> None:
@@ -64,42 +56,37 @@ class Database:
     ) -> None:
         self.close()
 
+    # -- writing -----------------------------------------------------------------------------------------------
+
     def start_run(self, run: Run, task: Task) -> None:
         """Stores a run before its first record; once more, say for its next task, changes nothing about the run."""
         with explained(self.path), transaction(self._db):
-            self._task_id(task)
-            self._insert(
-                "runs",
-                {
-                    "key": run.run_id, "command": run.command, "options": _json(run.options), "seed": run.seed,
-                    "package_version": run.package_version, "llvm_version": run.llvm_version, "started": run.started,
-                    "provenance": _json(run.provenance),
-                },
-            )  # fmt: skip
+            writer = Writer(self._db)
+            writer.add_task(task)
+            writer.add_run(run)
 
     def add(self, record: Record, task: Task) -> None:
         """Stores a record for good before it returns. A trial that is stored already stays as it is.
 
         Raises UsageError for a run that was not started.
         """
-        row = {name: getattr(record, name) for name in _PLAIN}
-        row |= {"knobs": _json(record.knobs), "samples": _json(record.samples)}
+        self.add_all([(record, task)])
+
+    def add_all(self, records: Iterable[tuple[Record, Task]]) -> int:
+        """Stores many records at once, all or none; how many of them were new.
+
+        Raises UsageError for a run that was not started.
+        """
         with explained(self.path), transaction(self._db):
-            run = self._db.execute("SELECT id FROM runs WHERE key = ?", [record.run_id]).fetchone()
-            if run is None:
-                raise UsageError(f"trial {record.trial} belongs to run {record.run_id!r}, which was not started")
-            row |= {
-                "run_id": run[0],
-                "task_id": self._task_id(task),
-                "sketch_id": self._text_id("sketches", record.sketch),
-            }
-            self._insert("records", row)
+            return Writer(self._db).add_records(records)
+
+    # -- a task's records --------------------------------------------------------------------------------------
 
     def records(self, task: Task, phase: str | None = None) -> list[Record]:
         """A task's records in the order in which they were stored."""
         found = self._find_task(task)
         where, values = _where({"task_id": found, "phase": phase})
-        return [self._record(row) for row in self._query(f"{_RECORDS} {where} ORDER BY records.id", values)]
+        return [self._record(row) for row in self._query(f"{rows.RECORDS} {where} ORDER BY records.id", values)]
 
     def count(self, task: Task | None = None, phase: str | None = None, status: str | None = None) -> int:
         """How many records there are of a task (of all tasks), of a phase and with a status."""
@@ -107,13 +94,25 @@ class Database:
         where, values = _where({"task_id": found, "phase": phase, "status": status})
         return int(self._query(f"SELECT count(*) AS n FROM records {where}", values)[0]["n"])
 
+    def tasks(self, workload_key: str | None = None) -> list[Task]:
+        """All tasks, or a workload's, in the order in which they were stored."""
+        where, values = _where({"workloads.key": workload_key})
+        return [self._task(row) for row in self._query(f"{rows.TASKS} {where} ORDER BY tasks.id", values)]
+
+    def run(self, run_id: str) -> Run | None:
+        """A run, or None where there is none of that name."""
+        found = self._query(f"{rows.RUNS} WHERE runs.key = ?", [run_id])
+        return self._sensible(rows.run_of, found[0], f"run {run_id!r}") if found else None
+
+    # -- the best ----------------------------------------------------------------------------------------------
+
     def best(
         self,
         workload_key: str,
         target_key: str | None = None,
         device_key: str | None = None,
         threads: int | None = None,
-        verified_only: bool = True,
+        accept: Accept = VERIFIED,
     ) -> tuple[Record, Task] | None:
         """The record to build from, and the task that it was measured for; None where nothing fits.
 
@@ -122,32 +121,59 @@ class Database:
         run that resumes a task must race the stored best among its finalists. A trial stored after those finalists
         (its run was cut short) wins only where the confidence intervals are apart. Without finalists the fastest
         trial wins. Between tasks (toolchains, and whatever the arguments leave open) the fastest winner is taken,
-        measured before emulated before modelled.
+        measured before emulated before modelled, and what ``accept`` prefers before what it puts last.
         """
+        found = self._best(workload_key, target_key, device_key, threads, accept)
+        return None if found is None else (self._record(found), self._task_of(found["task_id"]))
+
+    def top(
+        self,
+        count: int,
+        workload_key: str,
+        target_key: str | None = None,
+        device_key: str | None = None,
+        threads: int | None = None,
+        accept: Accept = VERIFIED,
+    ) -> list[tuple[Record, Task]]:
+        """Up to ``count`` candidates of the task that ``best`` answers from, each once, and ``best``'s first.
+
+        After it come the finalists of its task's latest race, then the other trials, each by time.
+        """
+        best = self._best(workload_key, target_key, device_key, threads, accept)
+        if best is None or count < 1:
+            return []
+        task = self._task_of(best["task_id"])
+        seen, found = {(best["sketch_id"], best["knobs"])}, [(self._record(best), task)]
+        for row in self._ranking(best["task_id"], best["evidence"], accept):
+            if len(found) == count:
+                break
+            if (row["sketch_id"], row["knobs"]) not in seen:
+                seen.add((row["sketch_id"], row["knobs"]))
+                found.append((self._load(row["id"]), task))
+        return found
+
+    def _best(
+        self, workload_key: str, target_key: str | None, device_key: str | None, threads: int | None, accept: Accept
+    ) -> dict[str, Any] | None:
         where, values = _where(
             {"workloads.key": workload_key, "targets.key": target_key, "devices.key": device_key, "threads": threads}
         )
         winners = []
-        for task in self._query(f"{_TASKS} {where}", values):
+        for task in self._query(f"SELECT tasks.id, toolchain {rows.TASK_TABLES} {where}", values):
+            preference = accept.rank(task["toolchain"])
+            if preference is None:
+                continue
             for rank, evidence in enumerate(EVIDENCE):
-                row = self._winner(task["id"], evidence, verified_only)
+                row = self._winner(task["id"], evidence, accept)
                 if row is not None:
-                    winners.append((rank, row["seconds"], -row["id"], row, task))
+                    winners.append((preference, rank, row["seconds"], -row["id"], row))
                     break
-        if not winners:
-            return None
-        *_, row, task = min(winners, key=lambda winner: winner[:3])
-        return self._record(row), self._task(task)
+        return min(winners, key=lambda winner: winner[:4])[-1] if winners else None
 
-    def _winner(self, task_id: int, evidence: str, verified_only: bool) -> dict[str, Any] | None:
-        usable = "task_id = :task AND evidence = :evidence AND status = 'ok'" + (
-            " AND verified" if verified_only else ""
-        )
-        values: dict[str, Any] = {"task": task_id, "evidence": evidence}
-        finals = f"{usable} AND phase = 'final'"
-        latest = f"SELECT run_id FROM records WHERE {finals} ORDER BY id DESC LIMIT 1"
-        final = self._fastest(f"{finals} AND run_id = ({latest})", values)
-        trials = f"{usable} AND phase = 'trial'"
+    def _winner(self, task_id: int, evidence: str, accept: Accept) -> dict[str, Any] | None:
+        values = {"task": task_id, "evidence": evidence, "since": accept.since}
+        finals, trials = _phases(accept)
+        final = self._fastest(finals, values)
         if final is None:
             return self._fastest(trials, values)
         # `seconds < :bound` follows from the rest; it ends the walk along the index.
@@ -157,43 +183,64 @@ class Database:
 
     def _fastest(self, condition: str, values: Mapping[str, Any]) -> dict[str, Any] | None:
         fastest = f"SELECT id FROM records WHERE {condition} ORDER BY seconds LIMIT 1"
-        rows = self._query(f"{_RECORDS} WHERE records.id = ({fastest})", values)
-        return rows[0] if rows else None
+        found = self._query(f"{rows.RECORDS} WHERE records.id = ({fastest})", values)
+        return found[0] if found else None
+
+    def _ranking(self, task_id: int, evidence: str, accept: Accept) -> Iterator[dict[str, Any]]:
+        """A task's finalists of the latest race by time, then its trials by time."""
+        values = {"task": task_id, "evidence": evidence, "since": accept.since}
+        for condition in _phases(accept):
+            sql = f"SELECT id, sketch_id, knobs FROM records WHERE {condition} ORDER BY seconds"
+            with explained(self.path):
+                yield from self._db.query(sql, values)
+
+    # -- what is near ------------------------------------------------------------------------------------------
+
+    def nearest(
+        self, workload: Workload, count: int = 8, within: float = WITHIN, target_key: str | None = None
+    ) -> list[tuple[float, Workload]]:
+        """Up to ``count`` other workloads of the same family that were tuned (for a target), the nearest first.
+
+        ``nearness`` defines families and the distance. The index on the sizes gives all that can be within a radius,
+        which grows until enough of them are.
+        """
+        here = place(workload.operator, workload.params, workload.text)
+        radius, rank, found = min(_FIRST_RADIUS, within), [], []
+        while True:
+            found = self._query(
+                f"""
+                SELECT workloads.id, shape FROM workloads WHERE family = :family AND size BETWEEN :least AND :most
+                AND key != :key AND EXISTS (
+                    SELECT 1 FROM tasks {"JOIN targets ON targets.id = target_id" if target_key else ""}
+                    WHERE workload_id = workloads.id {"AND targets.key = :target" if target_key else ""})
+                """,
+                {
+                    "family": here.family, "key": workload.key, "target": target_key,
+                    "least": here.size - radius - 1e-6, "most": here.size + radius + 1e-6,
+                },
+            )  # fmt: skip
+            distances = shape_distances(here.shape, [row["shape"] for row in found])
+            rank = [int(position) for position in distances.argsort(kind="stable") if distances[position] <= radius]
+            if len(rank) >= count or radius >= within:
+                break
+            radius = min(2 * radius, within)
+        return [(float(distances[position]), self._workload(found[position]["id"])) for position in rank[:count]]
+
+    def nearest_devices(self, device: DeviceInfo, count: int = 8) -> list[tuple[float, DeviceInfo]]:
+        """Up to ``count`` other devices that share facts with this one, by ``nearness.device_distance``."""
+        found = []
+        for row in self._query("SELECT id, name, text, facts FROM devices WHERE key != ?", [device.key]):
+            other = self._sensible(rows.device_of, row, f"device {row['id']}")
+            distance = device_distance(device.facts, other.facts)
+            if distance < float("inf"):
+                found.append((distance, row["id"], other))
+        return [(distance, other) for distance, _, other in sorted(found, key=lambda item: item[:2])[:count]]
+
+    # -- reading rows ------------------------------------------------------------------------------------------
 
     def _query(self, sql: str, values: Any) -> list[dict[str, Any]]:
         with explained(self.path):
             return list(self._db.query(sql, values))
-
-    def _insert(self, table: str, row: Mapping[str, Any]) -> None:
-        # Not INSERT OR IGNORE, which would swallow violated constraints of every other kind too.
-        columns, marks = ", ".join(row), ", ".join("?" for _ in row)
-        self._db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING", [*row.values()])
-
-    def _text_id(self, table: str, text: str, **columns: str) -> int:
-        key = text_key(text)
-        select = f"SELECT id FROM {table} WHERE key = ?"
-        found = self._db.execute(select, [key]).fetchone()
-        if found is None:
-            self._insert(table, {"key": key, "text": text, **columns})
-            found = self._db.execute(select, [key]).fetchone()
-        return int(found[0])
-
-    def _task_id(self, task: Task) -> int:
-        row = {
-            "workload_id": self._text_id(
-                "workloads", task.workload.text, operator=task.workload.operator, params=_json(task.workload.params)
-            ),
-            "target_id": self._text_id("targets", task.target.text, name=task.target.name),
-            "device_id": self._text_id(
-                "devices", task.device.text, name=task.device.name, facts=_json(task.device.facts)
-            ),
-            "threads": task.threads,
-            "toolchain": task.toolchain,
-            "space_version": task.space_version,
-        }
-        self._insert("tasks", row)
-        where, values = _where(row)
-        return int(self._db.execute(f"SELECT id FROM tasks {where}", values).fetchone()[0])
 
     def _find_task(self, task: Task) -> int:
         """The task's number; for one that was never stored, a number that no record has."""
@@ -203,33 +250,40 @@ class Database:
                 "threads": task.threads, "toolchain": task.toolchain, "space_version": task.space_version,
             }
         )  # fmt: skip
-        rows = self._query(f"{_TASKS} {where}", values)
-        return int(rows[0]["id"]) if rows else -1
+        found = self._query(f"SELECT tasks.id {rows.TASK_TABLES} {where}", values)
+        return int(found[0]["id"]) if found else -1
+
+    def _load(self, record_id: int) -> Record:
+        return self._record(self._query(f"{rows.RECORDS} WHERE records.id = ?", [record_id])[0])
+
+    def _workload(self, workload_id: int) -> Workload:
+        found = self._query("SELECT * FROM workloads WHERE id = ?", [workload_id])[0]
+        return self._sensible(rows.workload_of, found, f"workload {workload_id}")
+
+    def _task_of(self, task_id: int) -> Task:
+        if task_id not in self._tasks:
+            self._tasks[task_id] = self._task(self._query(f"{rows.TASKS} WHERE tasks.id = ?", [task_id])[0])
+        return self._tasks[task_id]
 
     def _record(self, row: Mapping[str, Any]) -> Record:
-        try:
-            return Record(
-                **{name: row[name] for name in _PLAIN},
-                run_id=row["run"],
-                sketch=row["sketch"],
-                knobs=json.loads(row["knobs"]),
-                samples=json.loads(row["samples"]),
-            )
-        except (ValueError, TypeError, AttributeError) as error:
-            raise DatabaseError(f"{self.path} is damaged: trial {row['trial']!r} makes no sense ({error})") from error
+        return self._sensible(rows.record_of, row, f"trial {row['trial']!r}")
 
     def _task(self, row: Mapping[str, Any]) -> Task:
+        return self._sensible(rows.task_of, row, f"task {row['id']}")
+
+    def _sensible(self, read: Callable[[Mapping[str, Any]], T], row: Mapping[str, Any], what: str) -> T:
         try:
-            return Task(
-                Workload(row["workload_text"], row["operator"], json.loads(row["params"])),
-                TargetInfo(row["target_name"], row["target_text"]),
-                DeviceInfo(row["device_name"], row["device_text"], json.loads(row["facts"])),
-                row["threads"],
-                row["toolchain"],
-                row["space_version"],
-            )
-        except (ValueError, TypeError) as error:
-            raise DatabaseError(f"{self.path} is damaged: task {row['id']} makes no sense ({error})") from error
+            return read(row)
+        except (ValueError, TypeError, AttributeError, AutotuneError) as error:
+            raise DatabaseError(f"{self.path} is damaged: {what} makes no sense ({error})") from error
+
+
+def _phases(accept: Accept) -> tuple[str, str]:
+    """Conditions for the finalists of a task's latest race, and for its trials."""
+    usable = f"task_id = :task AND evidence = :evidence AND {accept.condition}"
+    finals = f"{usable} AND phase = 'final'"
+    latest = f"SELECT run_id FROM records WHERE {finals} ORDER BY id DESC LIMIT 1"
+    return f"{finals} AND run_id = ({latest})", f"{usable} AND phase = 'trial'"
 
 
 def _where(conditions: Mapping[str, Any]) -> tuple[str, list[Any]]:
@@ -237,7 +291,3 @@ def _where(conditions: Mapping[str, Any]) -> tuple[str, list[Any]]:
     given = {column: value for column, value in conditions.items() if value is not None}
     clause = " AND ".join(f"{column} = ?" for column in given)
     return (f"WHERE {clause}" if clause else ""), [*given.values()]
-
-
-def _json(value: Any) -> str:
-    return json.dumps(dict(value) if isinstance(value, Mapping) else value, sort_keys=True, separators=(",", ":"))

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlite_utils
@@ -131,8 +131,21 @@ def _prepare(db: sqlite_utils.Database, path: Path, busy_seconds: float) -> None
     db.execute("PRAGMA synchronous = NORMAL")
     if schema.version(db) < schema.SCHEMA_VERSION:
         with transaction(db):
-            _check_identity(db, path)  # again, since another process may have come first
+            found = _check_identity(db, path)  # again, since another process may have come first
+            if 0 < found < schema.SCHEMA_VERSION:
+                _back_up(path, found, busy_seconds)
             schema.migrate(db)
+
+
+def _back_up(path: Path, version: int, busy_seconds: float) -> None:
+    """Copies the file as it is to ``<name>.version<N>``, whole or not at all."""
+    backup = path.with_name(f"{path.name}.version{version}")
+    unfinished = backup.with_name(f"{backup.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    # The log of changes that are not in the file yet is read through a connection; ours is about to write.
+    with closing(_connection(path, "ro", busy_seconds)) as old, closing(sqlite3.connect(unfinished)) as copy:
+        old.conn.backup(copy)
+    os.replace(unfinished, backup)
 
 
 def _enable_wal(db: sqlite_utils.Database, deadline: float) -> None:

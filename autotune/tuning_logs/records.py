@@ -15,6 +15,7 @@ from typing import Any
 from autotune.errors import UsageError
 
 PHASES = ("trial", "final")
+_UTC_LENGTH = len("2026-01-31T12:00:00.000000+00:00")
 EVIDENCE = ("measured", "emulated", "modelled")  # the most trustworthy first; figures of two kinds are never compared
 
 
@@ -26,6 +27,21 @@ def text_key(text: str) -> str:
 def utc_now() -> str:
     """The time in UTC, in ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+
+
+def in_utc(time: str) -> str:
+    """An ISO 8601 time as ``utc_now`` writes it, so that times compare as texts; one without a zone is UTC's.
+
+    Raises UsageError for what is no such time.
+    """
+    if len(time) == _UTC_LENGTH and time.endswith("+00:00"):
+        return time
+    try:
+        parsed = datetime.fromisoformat(f"{time[:-1]}+00:00" if time.endswith("Z") else time)
+        placed = parsed.astimezone(timezone.utc) if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{time!r} is no time in ISO 8601, such as 2026-01-31T12:00:00+00:00") from error
+    return placed.isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +101,54 @@ class Task:
             raise UsageError(f"a task runs on at least 1 thread, not {self.threads}")
         object.__setattr__(self, "space_version", str(self.space_version))
 
+    @property
+    def key(self) -> str:
+        """The SHA-256 of all that trials must share to count together."""
+        return text_key(
+            "\n".join(
+                (
+                    self.workload.key, self.target.key, self.device.key, str(self.threads), self.toolchain,
+                    str(self.space_version),
+                )
+            )
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine that ran a tuner: a ``fingerprint`` that names nobody, its CPU, that CPU's features, its system.
+
+    It is not the device where trials ran elsewhere: on a board, in an emulator.
+    """
+
+    fingerprint: str
+    cpu: str = ""
+    cpu_flags: str = ""
+    system: str = ""
+
+    @property
+    def key(self) -> str:
+        """The SHA-256 of all four."""
+        return text_key("\n".join((self.fingerprint, self.cpu, self.cpu_flags, self.system)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One invocation of the tuner: what was asked (``options``) and by which software on which machine."""
+    """One invocation of the tuner: what was asked (``options``) and by which software on which machine.
+
+    ``compiler_flags`` are what the code generator was told, ``driver`` is what stands between the code and the device
+    (an operating system's kernel, an OpenCL driver), ``clock`` is what took the times.
+    """
 
     run_id: str
     seed: int
     package_version: str
     llvm_version: str
     command: str = ""
+    compiler_flags: str = ""
+    driver: str = ""
+    clock: str = ""
+    host: Host = Host("")
     options: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     started: str = field(default_factory=utc_now)
@@ -139,6 +193,7 @@ class Record:
         object.__setattr__(self, "knobs", {name: int(value) for name, value in self.knobs.items()})
         object.__setattr__(self, "samples", tuple(float(sample) for sample in self.samples))
         object.__setattr__(self, "verified", bool(self.verified))
+        object.__setattr__(self, "created", in_utc(self.created))
         # What a crashed worker printed need not be text.
         object.__setattr__(self, "message", self.message.encode(errors="replace").decode())
         for name in ("seed", "batch"):
@@ -147,8 +202,8 @@ class Record:
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, self._positive(name, value))
         for name in ("build_seconds", "measure_seconds"):
-            if (value := getattr(self, name)) != 0:
-                object.__setattr__(self, name, self._positive(name, value))
+            value = getattr(self, name)
+            object.__setattr__(self, name, 0.0 if value == 0 else self._positive(name, value))
         for sample in self.samples:
             self._positive("samples", sample)
         if self.max_error is not None:

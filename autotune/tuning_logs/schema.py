@@ -1,14 +1,21 @@
 """The tables, and how an older file becomes a newer one.
 
 ``PRAGMA user_version`` counts the migrations that a file has been through, ``PRAGMA application_id`` tells our files
-from those of other programs. Long texts (workloads, sketches) are stored once and referred to by number.
+from those of other programs. Long texts (workloads, sketches) are stored once and referred to by number. Every row
+ends with a checksum of the rest.
 """
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Callable
+from typing import Any
 
 import sqlite_utils
+
+from autotune.tuning_logs.nearness import place
+from autotune.tuning_logs.records import Host
 
 APPLICATION_ID = 0x41545544  # "ATUD", also what file(1) can tell our files by
 
@@ -62,7 +69,73 @@ def _create(db: sqlite_utils.Database) -> None:
     db.execute("CREATE INDEX records_best ON records (task_id, evidence, phase, seconds, verified) WHERE status = 'ok'")
 
 
-MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (_create,)
+def _add_places_and_checksums(db: sqlite_utils.Database) -> None:
+    """Version 2: where workloads stand among others, which host ran, and a checksum in every row."""
+    db.table("hosts").create(
+        {"id": int, "key": str, "fingerprint": str, "cpu": str, "cpu_flags": str, "system": str, "checksum": int},
+        pk="id",
+        not_null={"key", "fingerprint", "cpu", "cpu_flags", "system", "checksum"},
+    )
+    db.table("hosts").create_index(["key"], unique=True)
+    unknown = Host("")
+    db.execute(
+        "INSERT INTO hosts (key, fingerprint, cpu, cpu_flags, system, checksum) VALUES (?, '', '', '', '', 0)",
+        [unknown.key],
+    )
+
+    for name, kind, default in (("family", str, ""), ("shape", str, ""), ("size", float, 0.0)):
+        db.table("workloads").add_column(name, kind, not_null_default=default)
+    for name in ("compiler_flags", "driver", "clock"):
+        db.table("runs").add_column(name, str, not_null_default="")
+    db.execute("ALTER TABLE runs ADD COLUMN host_id INTEGER REFERENCES hosts(id)")
+    db.execute("UPDATE runs SET host_id = (SELECT id FROM hosts)")
+    for position, name in enumerate(("family", "shape", "size")):
+        db.conn.create_function(name, 3, lambda *workload, field=position: _place(*workload)[field], deterministic=True)
+    db.execute(
+        "UPDATE workloads SET family = family(operator, params, text), shape = shape(operator, params, text), "
+        "size = size(operator, params, text)"
+    )
+    db.table("workloads").create_index(["family", "size"])
+
+    db.conn.create_function("checksum", -1, checksum, deterministic=True)
+    for table, columns in COLUMNS.items():
+        if table != "hosts":
+            db.table(table).add_column("checksum", int, not_null_default=0)
+        db.execute(f"UPDATE {table} SET checksum = checksum('{table}', {', '.join(columns)})")
+
+
+def _place(operator: str, params: str, text: str) -> tuple[str, str, float]:
+    found = place(operator, json.loads(params), text)
+    return found.family, found.shape, found.size
+
+
+COLUMNS = {
+    "workloads": ("key", "operator", "params", "text", "family", "shape", "size"),
+    "targets": ("key", "name", "text"),
+    "devices": ("key", "name", "text", "facts"),
+    "hosts": ("key", "fingerprint", "cpu", "cpu_flags", "system"),
+    "sketches": ("key", "text"),
+    "runs": (
+        "key", "command", "options", "seed", "package_version", "llvm_version", "started", "provenance",
+        "compiler_flags", "driver", "clock", "host_id",
+    ),
+    "tasks": ("workload_id", "target_id", "device_id", "threads", "toolchain", "space_version"),
+    "records": (
+        "trial", "task_id", "run_id", "sketch_id", "knobs", "phase", "batch", "seed", "status", "message", "samples",
+        "verified", "build_seconds", "measure_seconds", "evidence", "created", "seconds", "ci_low", "ci_high", "probe",
+        "baseline_seconds", "max_error",
+    ),
+}  # fmt: skip
+"""Each table's columns as they stand in the file, between ``id`` and ``checksum``; what a table refers to comes first.
+"""
+
+
+def checksum(table: str, *values: Any) -> int:
+    """The CRC-32 of a row: SQLite notices a damaged page, not a flipped bit within a value."""
+    return zlib.crc32(json.dumps([table, *values]).encode())
+
+
+MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (_create, _add_places_and_checksums)
 """What brings a file from version i to i + 1; append only, since files of every version exist."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -20,6 +20,7 @@ from autotune.tensor_expr.serialize import from_json
 
 CODEGEN_LEVEL = 1  # measured: 2 and 3 give the same code; 0 takes half the time and the code 2.6 times as long
 _LLVM = ".".join(map(str, llvm.llvm_version_info))
+FLAGS = f"-O{CODEGEN_LEVEL} -disable-lsr -disable-cgp -relocation-model=pic -code-model=small"
 TOOLCHAIN = f"llvmlite {llvmlite.__version__}, LLVM {_LLVM}, codegen {CODEGEN_LEVEL}, no LSR, no CGP"
 
 
