@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -313,3 +314,16 @@ REFUSED = {
 def test_refusals(message: str) -> None:
     with pytest.raises(UsageError, match=message):
         REFUSED[message]()
+
+
+@pytest.mark.skipif(not supports(native_target()), reason="no target's code runs on this machine")
+def test_tuned(tmp_path: Path) -> None:
+    x, k = placeholder((60, 50), "float32", "x"), reduce_axis(50, "k")
+    best = compute((60,), lambda i: argmax(x[i, k], axis=k), name="best")
+    data = np.random.default_rng(7).random((60, 50)).astype(np.float32)
+    for output, expected in ((best, (data.max(1), data.argmax(1))), (best[1], (data.argmax(1),))):
+        result = at.tune(output, trials=3, database=tmp_path / "tuning.db")
+        assert result.verified and not result.failed
+        got = at.build(output, database=tmp_path / "tuning.db")(x=data)
+        for a, b in zip(got if isinstance(got, tuple) else (got,), expected, strict=True):
+            assert np.array_equal(a, b)
