@@ -329,7 +329,7 @@ class TestSpecialize:
             (lambda s: s.specialize("y", "x", 1), r"'y': specialize needs an input of one element; 'x' is a placeholder x: float32\[5, 21\]"),
             (lambda s: s.specialize("y", "a", 1), r"'y': specialize needs an input of one element; 'a' is a compute a"),
             (lambda s: s.specialize("y", "k", float("nan")), r"'y': 'k' is float32 and never nan"),
-            (lambda s: s.specialize("y", "k", "one"), r"'y': 'k' is float32 and never 'one'"),
+            (lambda s: s.specialize("y", "k", "one"), r"'y': specialize takes a number as value, got 'one'"),
             (lambda s: s.cache_read("k", "a").specialize("a", "k", 1), r"'a' does not read 'k', for which it is specialized"),
         ],
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -258,6 +259,18 @@ def test_every_primitive_is_covered() -> None:
     assert used | {"bind"} == set(primitives())  # bind: no target here runs it
 
 
+@pytest.mark.parametrize("name", list(primitives()))
+def test_arguments_of_a_wrong_type_are_refused(name: str) -> None:
+    """Whatever stands in the place of an argument, the sentence names the stage, the primitive and the argument."""
+    schedule = create_schedule(matmul())
+    right: dict[str, object] = {"str": "c", "bool": True, "int": 1, "int | float": 1, "Factor": 1, "int | None": 0}
+    given = {f.name: right.get(str(f.type), ()) for f in fields(primitives()[name])}
+    for argument in given:
+        for wrong in (np.array([2, 3]), ((),), [object], {"not": "a knob"}):
+            with pytest.raises(ScheduleError, match=f"stage .*: {name} takes .* as {argument}, got"):
+                getattr(schedule, name)(**{**given, argument: wrong})
+
+
 REFUSED: list[tuple[Tensor, Apply, str]] = [
     (double(), lambda s: s.split("z", "i", [4]), r"no stage 'z'; the stages are: x, y"),
     (double(), lambda s: s.split("y", "k", [4]), r"'y': axis 'k' does not exist; its axes are: i, j"),
@@ -266,6 +279,9 @@ REFUSED: list[tuple[Tensor, Apply, str]] = [
     (double(), lambda s: s.split("y", "i", [10**30]), r"factor 1000000000000000000000000000000 must be a whole number"),
     (double(), lambda s: s.tile("y", ["i"], [2**31]), r"factor 2147483648 must be a whole number from 1 to 2147483647"),
     (double(), lambda s: s.split("y", "i", []), r"'y', axis 'i': split takes a list of factors"),
+    (double(), lambda s: s.split("y", "i", 4), r"'y': split takes a list of numbers as factors, got 4"),
+    (double(), lambda s: s.tile("y", "ij", [2, 4]), r"'y': tile takes a list of names as axes, got 'ij'"),
+    (double(), lambda s: s.transform_layout("y", [8], ["0", "1"]), r"'y': transform_layout takes a list of pairs of a dimension and a factor as blocks"),
     (double(), lambda s: s.split("y", "i", [2], ["j", "k"]), r"the name 'j' is taken; its axes are: i, j"),
     (double(), lambda s: s.split("x", "i", [2]), r"'x' is a placeholder: it has no loops"),
     (double(), lambda s: s.tile("y", ["i"], [2, 2]), r"'y': tile takes one factor per axis"),

@@ -146,7 +146,7 @@ def test_json_both_ways(name: str) -> None:
         (matmul(), lambda s: s.stream("c"), r"'c' is a reduction or a scan, which reads its results again; cache_write it"),
         (double(), lambda s: s.partition("y", "k", [2]), r"'y': axis 'k' does not exist; its axes are: i, j"),
         (double(), lambda s: s.partition("y", "i", [0]), r"'y', axis 'i': factor 0 must be a whole number from 1"),
-        (double(), lambda s: s.partition("y", "i", 3), r"'y', axis 'i': partition takes a list of points, got 3"),
+        (double(), lambda s: s.partition("y", "i", 3), r"'y': partition takes a list of numbers as points, got 3"),
         (double(), lambda s: s.partition("y", "i", [3]).split("y", "i", [4]), r"'y': axis 'i' was split or fused away"),
         (double(), lambda s: s.peel("y", "i", 0, 0), r"'y', axis 'i': peel of 0 and 0 iterations changes nothing"),
         (double(), lambda s: s.peel("y", "i", -1), r"'y', axis 'i': factor -1 must be a whole number from 1"),

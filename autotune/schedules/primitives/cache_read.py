@@ -34,7 +34,7 @@ class CacheRead(Step):
     tensor: str
     consumer: str
     blocks: tuple[tuple[int, Factor], ...] = ()
-    order: tuple[str, ...] = ()
+    order: tuple[str | int, ...] = ()
 
     def apply(self, state: State) -> State:
         source, reader = state.stage(self.tensor), state.compute_stage(self.consumer)

@@ -32,7 +32,7 @@ class CacheWrite(Step):
 
     stage: str
     blocks: tuple[tuple[int, Factor], ...] = ()
-    order: tuple[str, ...] = ()
+    order: tuple[str | int, ...] = ()
 
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)

@@ -31,7 +31,7 @@ class Partition(Step):
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
         stage.require_loop(self.axis)
-        if not isinstance(self.points, tuple) or not self.points:
+        if not self.points:
             raise ScheduleError(
                 f"stage {stage.name!r}, axis {self.axis!r}: partition takes a list of points, got {self.points!r}"
             )

@@ -42,7 +42,7 @@ class Split(Step):
         stage = state.compute_stage(self.stage)
         check_plain(stage, self.axis)
         check_no_attached(state, stage, self.axis)
-        if not isinstance(self.factors, tuple) or not self.factors:
+        if not self.factors:
             raise ScheduleError(
                 f"stage {stage.name!r}, axis {self.axis!r}: split takes a list of factors, got {self.factors!r}"
             )

@@ -86,9 +86,52 @@ def _encode(value: Any) -> Any:
 
 
 def _decode(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value.keys() == {"knob", "choices"}:
         return Knob(value["knob"], tuple(value["choices"]))
     return tuple(_decode(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether this may be a number or a knob; what it must be like is for the primitive to say."""
+    return value is None or isinstance(value, (int, float, np.number, Knob))
+
+
+def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, tuple) and all(map(fits, value))
+
+
+def _is_block(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (int, np.integer))
+
+
+# What an argument must be, by the type that its field is declared with.
+_TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "str": ("a name", _is_name),
+    "tuple[str, ...]": ("a list of names", _list_of(_is_name)),
+    "tuple[str | int, ...]": ("a list of names", _list_of(lambda item: isinstance(item, (str, int)))),
+    "str | tuple[str, ...]": ("a name or a list of names", lambda item: _is_name(item) or _list_of(_is_name)(item)),
+    "bool": ("True or False", lambda item: isinstance(item, bool)),
+    "int": ("a number", _is_number),
+    "int | None": ("a number", _is_number),
+    "int | float": ("a number", _is_number),
+    "Factor": ("a number", _is_number),
+    "tuple[Factor, ...]": ("a list of numbers", _list_of(_is_number)),
+    "tuple[tuple[int, Factor], ...]": ("a list of pairs of a dimension and a factor", _list_of(_is_block)),
+}
+
+
+def _check_types(step: Step) -> None:
+    declared = fields(step)
+    for field in declared:
+        words, fits = _TYPES[str(field.type)]
+        value = getattr(step, field.name)
+        if not fits(value):
+            about = getattr(step, declared[0].name)
+            raise ScheduleError(f"stage {about!r}: {step.name} takes {words} as {field.name}, got {value!r:.100}")
 
 
 _STEPS: dict[str, type[Step]] = {}
@@ -133,10 +176,12 @@ def make_step(name: str, *args: Any, **kwargs: Any) -> Step:
     if name not in _STEPS:
         raise unknown("primitive", name, _STEPS)
     try:
-        return _STEPS[name](*map(_decode, args), **{key: _decode(value) for key, value in kwargs.items()})
+        step = _STEPS[name](*map(_decode, args), **{key: _decode(value) for key, value in kwargs.items()})
     except TypeError:
         takes = ", ".join(f.name for f in fields(_STEPS[name]))
         raise ScheduleError(f"{name} takes ({takes})") from None
+    _check_types(step)
+    return step
 
 
 def is_whole(value: Any) -> bool:

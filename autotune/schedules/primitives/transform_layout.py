@@ -30,13 +30,13 @@ class TransformLayout(Step):
 
     tensor: str
     blocks: tuple[tuple[int, Factor], ...]
-    order: tuple[str, ...]
+    order: tuple[str | int, ...]
 
     def apply(self, state: State) -> State:
         return state.with_stage(laid_out(state.stage(self.tensor), self.blocks, self.order))
 
 
-def laid_out(stage: Stage, blocks: tuple[tuple[int, Factor], ...], order: tuple[str, ...]) -> Stage:
+def laid_out(stage: Stage, blocks: tuple[tuple[int, Factor], ...], order: tuple[str | int, ...]) -> Stage:
     """The stage with its tensor in another layout; ``ScheduleError`` for blocks or an order that do not fit it."""
     rank = len(stage.tensor.shape)
     factors: dict[int, Factor] = {}
