@@ -16,8 +16,22 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     try:
-        code: int = import_module("autotune.cli.entry").run(arguments)
+        signal = import_module("signal")
+        before = signal.signal(signal.SIGINT, _leave)
+        run = import_module("autotune.cli.entry").run
+        signal.signal(signal.SIGINT, before)
+        code: int = run(arguments)
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted: nothing had begun.\n")
+        sys.stderr.write(_SENTENCE)
         code = INTERRUPTED
     sys.exit(code)
+
+
+_SENTENCE = "Interrupted: nothing had begun.\n"
+
+
+def _leave(number: int, frame: object) -> None:
+    """Ctrl-C while modules load: at once, since extension modules turn an exception into a failed import."""
+    sys.stderr.write(_SENTENCE)
+    sys.stderr.flush()
+    import_module("os")._exit(INTERRUPTED)
