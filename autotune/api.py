@@ -78,7 +78,7 @@ def build(
     """A kernel that runs in this process on NumPy arrays.
 
     A given schedule is built as it is. Otherwise the database's best for the workload is taken, or, where it has none,
-    the analytic model's choice; ``find`` says which.
+    that of a near shape or device, or else the analytic model's choice; ``find`` says which.
 
     ``verify``: the loops are checked between the passes that make them, and interpreted beside NumPy; where these are
     too many, the same steps on a smaller problem are, or a warning says that there is none.
@@ -135,7 +135,9 @@ def find(
     operator: What, target: str | Target = "native", *, threads: int = 1, database: Where = None,
     **params: int | str | bool,
 ) -> Found:  # fmt: skip
-    """The schedule that ``build`` takes, and whether the database (``exact``) or the analytic model served it."""
+    """The schedule that ``build`` takes, and who served it: the database (``exact``, or ``near``: that of another shape
+    or device, made legal for this one) or the analytic model (``analytic``).
+    """
     chosen = _target(target)
     threads = check_count("threads", threads)
     work = workload(operator, **params)

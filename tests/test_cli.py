@@ -216,7 +216,7 @@ def test_nothing_stored_is_a_failure_that_says_what_to_do(
 ) -> None:
     path, _ = tuned
     code, sentence = refused(capsys, "best", "conv2d", "--height", "9", "--db", path)
-    assert code == 1 and sentence.endswith("on 1 thread; autotune conv2d --height 9 searches for one")
+    assert code == 1 and sentence.endswith("on 1 thread, nor a near one; autotune conv2d --height 9 searches for one")
     code, sentence = refused(capsys, "best", "conv2d", "--db", path.parent / "none.db")
     assert code == 1 and sentence.endswith("none.db does not exist")
 

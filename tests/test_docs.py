@@ -31,6 +31,7 @@ import tutorial  # noqa: E402
 REWRITE = {
     "README.md": "python docs/printed.py README.md",
     "docs/guide.md": "python docs/printed.py docs/guide.md",
+    "docs/database.md": "python docs/printed.py docs/database.md",
     "docs/tutorial.md": "python docs/tutorial.py --no-speeds",
 }
 README = (ROOT / "README.md").read_text()
@@ -46,7 +47,7 @@ def user(folder: Path) -> dict[str, str]:
     return {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/guide.md", "docs/tutorial.md"])
+@pytest.mark.parametrize("name", REWRITE)
 def test_python_on_the_page_runs_and_prints_what_the_page_shows(name: str, tmp_path: Path) -> None:
     page = (ROOT / name).read_text()
     outputs = printed.run(page, tmp_path, user(tmp_path))

@@ -1,7 +1,8 @@
-"""``autotune best OPERATOR``: what the database has."""
+"""``autotune best OPERATOR``: what the database has, of a near shape where it has nothing of the asked one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import click
 from autotune.api import default_path
 from autotune.cli.operators import Operators, command_line, operator_options
 from autotune.cli.options import database_option, json_option, target_option, threads_option, verify_option
-from autotune.cli.report import evidence, one_object, peak_fraction, plural, table
+from autotune.cli.report import evidence, near_origin, one_object, peak_fraction, plural, table
 from autotune.errors import AutotuneError
 from autotune.fuzz.proof import prove
+from autotune.schedules.schedule import Schedule
 from autotune.search.limits import check_count
-from autotune.search.lookup import best_record, schedule_of
+from autotune.search.lookup import Asked, Found, best_record, find_near, schedule_of
 from autotune.targets.host import get_target
 from autotune.tensor_expr.operators import Operator
+from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Database
 
 
@@ -41,13 +44,19 @@ def _best(
     path, threads = (database or default_path()).absolute(), check_count("threads", threads)
     workload, chosen = operator(**params), get_target(target)
     with Database.open(path, readonly=True) as opened:
-        found = best_record(workload, chosen, threads, opened)
-        if found is None:
-            raise AutotuneError(
-                f"{path} has no verified kernel of {workload.text} for {chosen.name} on {plural(threads, 'thread')}; "
-                f"{command_line(operator.name, params)} searches for one"
-            )
-        record, task = found
+        stored = best_record(workload, chosen, threads, opened)
+        if stored is None:
+            near = find_near(Asked(workload, chosen, threads), opened)
+            if near is None:
+                raise AutotuneError(
+                    f"{path} has no verified kernel of {workload.text} for {chosen.name} on "
+                    f"{plural(threads, 'thread')}, nor a near one; {command_line(operator.name, params)} "
+                    "searches for one"
+                )
+            proof = prove(workload, near.schedule, chosen).text if verify else None
+            click.echo((_near_json if as_json else _near_text)(workload, near, path, proof))
+            return
+        record, task = stored
         trials = opened.count(task, phase="trial")
         failed = trials - opened.count(task, phase="trial", status="ok")
     assert record.seconds is not None
@@ -55,7 +64,8 @@ def _best(
     proof = prove(workload, schedule, chosen).text if verify else None
     if as_json:
         data = {
-            "workload": workload.text, "target": chosen.name, "device": task.device.name, "threads": threads,
+            "workload": workload.text, "served": "exact", "target": chosen.name, "device": task.device.name,
+            "threads": threads,
             "trials": trials, "failed": failed, "best_seconds": record.seconds,
             "gflops": workload.flops / record.seconds / 1e9, "verified": record.verified,
             "peak_fraction": peak_fraction(record, task, workload),
@@ -72,8 +82,34 @@ def _best(
         **({"proof": proof} if proof else {}),
         "database": str(path),
     }
-    click.echo(f"{workload.text}\n{table(rows)}\nSchedule:")
-    click.echo("\n".join(f"  {line}" for line in schedule.calls.splitlines()))
+    click.echo(_text(workload, rows, schedule))
+
+
+def _text(workload: Workload, rows: Mapping[str, str], schedule: Schedule) -> str:
+    calls = "\n".join(f"  {line}" for line in schedule.calls.splitlines())
+    return f"{workload.text}\n{table(rows)}\nSchedule:\n{calls}"
+
+
+def _near_text(workload: Workload, near: Found, path: Path, proof: str | None) -> str:
+    assert near.record is not None and near.task is not None
+    rows = {
+        "served": near_origin(near),
+        "recorded": f"{near.record.created}, {near.record.evidence} with {near.task.toolchain}",
+        **({"proof": proof} if proof else {}),
+        "database": str(path),
+    }
+    return _text(workload, rows, near.schedule)
+
+
+def _near_json(workload: Workload, near: Found, path: Path, proof: str | None) -> str:
+    assert near.record is not None and near.task is not None
+    data = {
+        "workload": workload.text, "served": "near", "neighbour": near.task.workload.text, "distance": near.distance,
+        "neighbour_seconds": near.record.seconds, "target": near.task.target.name, "device": near.task.device.name,
+        "threads": near.task.threads, "evidence": near.record.evidence, "created": near.record.created,
+        "toolchain": near.task.toolchain, "schedule": near.schedule.to_json(), "database": str(path), "proof": proof,
+    }  # fmt: skip
+    return one_object(data)
 
 
 command = Operators("best", make=best_command, help="The best kernel that the database has for an operator.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from autotune.cli.report import evidence, plural, speed, table
+from autotune.cli.report import evidence, near_origin, plural, speed, table
 from autotune.display import html
 from autotune.display.diff import Diff, compare
 from autotune.lowering.loops import Loops
@@ -82,6 +82,8 @@ class Explanation:
     def origin(self) -> str:
         """Which policy served the schedule, in one line."""
         record, task = self.found.record, self.found.task
+        if self.found.source == "near" and task is not None:
+            return near_origin(self.found)
         if record is not None and task is not None and record.seconds is not None:
             figures = speed(record.seconds, self.workload.flops, None)
             return f"from the database: {figures}, {record.evidence} on {task.device.name}"
@@ -93,7 +95,9 @@ class Explanation:
     def evidence(self) -> dict[str, str]:
         """What the database knows of the kernel's speed and correctness; nothing where it was not asked for it."""
         record, task = self.found.record, self.found.task
-        return {} if record is None or task is None else evidence(record, task, self.workload)
+        if record is None or task is None or self.found.source != "exact":
+            return {}
+        return evidence(record, task, self.workload)
 
     def text(self) -> str:
         """For a terminal."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autotune.search.events import TuneResult
+from autotune.search.lookup import Found
 from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Record, Task
 
@@ -35,6 +36,15 @@ def evidence(record: Record, task: Task, workload: Workload) -> dict[str, str]:
         "verified": f"yes{error}" if record.verified else "no",
         "recorded": f"{record.created}, {record.evidence} with {task.toolchain}",
     }
+
+
+def near_origin(found: Found) -> str:
+    """Which neighbour's schedule a near one is, in one line."""
+    assert found.record is not None and found.task is not None and found.record.seconds is not None
+    return (
+        f"near, not measured: made legal from that of {found.task.workload.text} at distance {found.distance:.2f}, "
+        f"which takes {duration(found.record.seconds)}, {found.record.evidence} on {found.task.device.name}"
+    )
 
 
 def peak_fraction(record: Record, task: Task, workload: Workload) -> float | None:

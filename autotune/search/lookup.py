@@ -1,14 +1,16 @@
-"""The schedule for a workload that is to be built without tuning it now: exact -> analytic.
+"""The schedule for a workload that is to be built without tuning it now: exact -> near -> analytic.
 
 ``exact`` is the tuning database's best for this very workload and target (and, where this machine runs the target, for
-this machine); ``analytic`` is the first choice of the analytic cost model, which costs no trial; ``default`` is the
-schedule of no steps, where the rules find nothing that could be built.
+this machine); ``near`` is the best of a workload of another shape, or of another device, made legal for the asked one;
+``analytic`` is the first choice of the analytic cost model, which costs no trial; ``default`` is the schedule of no
+steps, where the rules find nothing that could be built.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from autotune.cost_model.model import AnalyticModel
@@ -16,13 +18,15 @@ from autotune.errors import AutotuneError
 from autotune.lowering.pipeline import lower
 from autotune.schedules.schedule import Schedule
 from autotune.schedules.sketches import SPACE_VERSION
+from autotune.search.relegalize import relegalized
 from autotune.search.space import SearchSpace
 from autotune.search.strategies import make_strategy
 from autotune.search.task import toolchain
 from autotune.targets.facts import Target
 from autotune.targets.host import host_device, supports
 from autotune.tensor_expr.workload import Workload
-from autotune.tuning_logs import Accept, Database, DatabaseError, Record, Task
+from autotune.tuning_logs import Accept, Database, DatabaseError, DeviceInfo, Record, Task
+from autotune.tuning_logs import Workload as LoggedWorkload
 from autotune.tuning_logs.accept import VERIFIED
 
 CHOICES = 8  # of the analytic model, in case that the first ones cannot be lowered
@@ -34,12 +38,48 @@ class UnknownScheduleError(DatabaseError):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A schedule and which policy served it: ``exact`` (then with its record), ``analytic`` or ``default``."""
+    """A schedule and which policy served it: ``exact``, ``near``, ``analytic`` or ``default``.
+
+    The database's come with the record and its task; a near one's are another workload's or device's, ``distance``
+    away, and its time is not this workload's here.
+    """
 
     schedule: Schedule
     source: str
     record: Record | None = None
     task: Task | None = None
+    distance: float = 0.0
+
+
+class Asked:
+    """A workload on a target and number of threads, and its space of schedules, made once it is needed."""
+
+    def __init__(self, workload: Workload, target: Target, threads: int = 1) -> None:
+        self.workload, self.target, self.threads = workload, target, threads
+
+    @cached_property
+    def space(self) -> SearchSpace | None:
+        """None where the rules find nothing that can be replayed."""
+        try:
+            return SearchSpace(self.workload.output, self.target, self.threads)
+        except AutotuneError:
+            return None
+
+
+def find_schedule(
+    workload: Workload, target: Target, threads: int = 1, database: Database | None = None, accept: Accept = VERIFIED
+) -> Found:
+    """The best schedule that is known without measuring anything.
+
+    Raises ``DatabaseError`` where the database or the workload's own record is damaged.
+    """
+    asked = Asked(workload, target, threads)
+    if database is not None:
+        found = _exact(asked, database, accept) or find_near(asked, database, accept)
+        if found is not None:
+            return found
+    schedule = _analytic(asked)
+    return Found(Schedule(workload.output), "default") if schedule is None else Found(schedule, "analytic")
 
 
 def best_record(
@@ -50,19 +90,35 @@ def best_record(
     return database.best(workload.key, target.key, device, threads, accept)
 
 
-def find_schedule(workload: Workload, target: Target, threads: int = 1, database: Database | None = None) -> Found:
-    """The best schedule that is known without measuring anything."""
-    stored = best_record(workload, target, threads, database) if database is not None else None
-    if stored is not None:
-        record, task = stored
-        assert database is not None
-        try:
-            return Found(schedule_of(workload, record, task, database.path), "exact", record, task)
-        except UnknownScheduleError:
-            pass
-    for schedule in _analytic(workload, target, threads):
-        return Found(schedule, "analytic")
-    return Found(Schedule(workload.output), "default")
+def _exact(asked: Asked, database: Database, accept: Accept) -> Found | None:
+    stored = best_record(asked.workload, asked.target, asked.threads, database, accept)
+    if stored is None:
+        return None
+    record, task = stored
+    try:
+        return Found(schedule_of(asked.workload, record, task, database.path), "exact", record, task)
+    except DatabaseError as error:
+        # The same expression may have been tuned under other names of its tensors and axes.
+        schedule = relegalized(asked.space, record.sketch, record.knobs) if asked.space else None
+        if schedule is not None:
+            return Found(schedule, "exact", record, task)
+        if isinstance(error, UnknownScheduleError):
+            return None
+        raise
+
+
+def find_near(asked: Asked, database: Database, accept: Accept = VERIFIED) -> Found | None:
+    """The schedule of the nearest record that can be made legal for what is asked; None where there is none."""
+    here = host_device() if supports(asked.target) else None
+    device = DeviceInfo(here.name, here.text, here.facts) if here else None
+    workload = LoggedWorkload(asked.workload.text, asked.workload.operator, dict(asked.workload.params))
+    for neighbour in database.near(workload, asked.target.key, device, asked.threads, accept):
+        if asked.space is None:
+            return None
+        schedule = relegalized(asked.space, neighbour.record.sketch, neighbour.record.knobs)
+        if schedule is not None:
+            return Found(schedule, "near", neighbour.record, neighbour.task, neighbour.distance)
+    return None
 
 
 def schedule_of(workload: Workload, record: Record, task: Task, path: Path) -> Schedule:
@@ -85,18 +141,19 @@ def _one_line(error: Exception, width: int = 200) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
-def _analytic(workload: Workload, target: Target, threads: int) -> list[Schedule]:
-    """The analytic model's first choice that can be lowered, or none."""
+def _analytic(asked: Asked) -> Schedule | None:
+    """The analytic model's first choice that can be lowered."""
+    if asked.space is None:
+        return None
     try:
-        space = SearchSpace(workload.output, target, threads)
-        chosen = make_strategy("evolutionary", space, AnalyticModel(), seed=0).propose(CHOICES).population
+        chosen = make_strategy("evolutionary", asked.space, AnalyticModel(), seed=0).propose(CHOICES).population
     except AutotuneError:
-        return []
+        return None
     for row in range(len(chosen)):
-        schedule = space.schedule(chosen, row)
+        schedule = asked.space.schedule(chosen, row)
         try:
-            lower(schedule, target)
+            lower(schedule, asked.target)
         except AutotuneError:
             continue
-        return [schedule]
-    return []
+        return schedule
+    return None

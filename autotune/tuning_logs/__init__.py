@@ -1,7 +1,7 @@
 """What was measured: records, and the database that keeps them."""
 
 from autotune.tuning_logs.accept import Accept
-from autotune.tuning_logs.database import Database
+from autotune.tuning_logs.database import Database, Neighbour
 from autotune.tuning_logs.opening import DatabaseError
 from autotune.tuning_logs.records import DeviceInfo, Host, Record, Run, TargetInfo, Task, Workload
 
@@ -11,6 +11,7 @@ __all__ = [
     "DatabaseError",
     "DeviceInfo",
     "Host",
+    "Neighbour",
     "Record",
     "Run",
     "TargetInfo",

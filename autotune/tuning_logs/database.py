@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +19,19 @@ from autotune.tuning_logs.opening import DatabaseError, connect, explained, tran
 from autotune.tuning_logs.records import EVIDENCE, DeviceInfo, Record, Run, Task, Workload
 from autotune.tuning_logs.writer import Writer
 
-WITHIN = 4.0  # the distance up to which a workload is near: two axes four times as long, say
+WITHIN = 3.0  # the distance up to which something is near: three axes twice as long, say
 _FIRST_RADIUS = 0.5
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A record of something near, and how far away that is."""
+
+    distance: float
+    record: Record
+    task: Task
 
 
 class Database:
@@ -235,6 +245,34 @@ class Database:
             if distance < float("inf"):
                 found.append((distance, row["id"], other))
         return [(distance, other) for distance, _, other in sorted(found, key=lambda item: item[:2])[:count]]
+
+    def near(
+        self,
+        workload: Workload,
+        target_key: str | None = None,
+        device: DeviceInfo | None = None,
+        threads: int | None = None,
+        accept: Accept = VERIFIED,
+        count: int = 4,
+        within: float = WITHIN,
+    ) -> list[Neighbour]:
+        """The best records of what is near: of other workloads, and, with a ``device``, of other devices.
+
+        The distances of workload and device add up; up to ``count`` that are no farther than ``within`` in all, the
+        nearest first. The workload's own best on the device itself is not among them.
+        """
+        devices: list[tuple[float, str | None]] = [(0.0, device.key if device else None)]
+        if device is not None:
+            devices += [(distance, other.key) for distance, other in self.nearest_devices(device)]
+        found = []
+        for far, neighbour in [(0.0, workload), *self.nearest(workload, 2 * count, within, target_key)]:
+            for farther, device_key in devices:
+                if far + farther > within or (neighbour.key == workload.key and device_key == devices[0][1]):
+                    continue
+                best = self.best(neighbour.key, target_key, device_key, threads, accept)
+                if best is not None:
+                    found.append(Neighbour(far + farther, *best))
+        return sorted(found, key=lambda one: one.distance)[:count]
 
     # -- reading rows ------------------------------------------------------------------------------------------
 
