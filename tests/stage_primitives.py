@@ -363,7 +363,7 @@ REFUSED: list[tuple[Tensor, Apply, str]] = [
     (matmul(), lambda s: s.split("c", "j", [4]).rfactor("c", "r"), r"'c' has been scheduled already; before rfactor, only its reduction axes may be split, fused or reordered \(its axes are: i, j.0, j.1, r\)"),
     (row_sums(), lambda s: s.rfactor("c", "k").rfactor("c", "k"), r"there is already a stage 'c.rf'"),
     (double(), lambda s: s.pad("y", "k", 4), r"'y': axis 'k' does not exist; its axes are: i, j"),
-    (double(), lambda s: s.pad("y", "i", 0), r"'y', axis 'i': factor 0 must be a whole number"),
+    (double(), lambda s: s.pad("y", "i", 0), r"'y', axis 'i': multiple 0 must be a whole number"),
     (double(), lambda s: s.unroll("y", "j").pad("y", "i", 4), r"'y' has been scheduled already; pad comes before its loops are changed"),
     (chain(), lambda s: s.reverse_compute_at("b", "a", "i"), r"'b' does not read 'a' element by element: axis 'j' must be read by one spatial axis of the same extent"),
     (transposed_copy(), lambda s: s.reverse_compute_at("a", "b", "p"), r"'a' does not read 'b'"),

@@ -228,7 +228,7 @@ class TestFoldStorage:
             (lambda s: s.compute_at("h", "v", "y").fold_storage("h", 0, 2), r"'h': an iteration of 'y' reads 3 elements of dimension 0, more than the extent 2"),
             (lambda s: s.compute_at("h", "v", "y").fold_storage("h").parallel("v", "y"), r"'v': axis 'y' must stay serial, since by fold_storage each of"),
             (lambda s: s.compute_at("h", "v", "y").fold_storage("h").unroll("v", "y"), r"'v': axis 'y' must stay serial, since by fold_storage each of"),
-            (lambda s: s.fuse("v", ["y", "i"]).compute_at("h", "v", "y+i").fold_storage("h"), r"needs a loop that moves one axis, but 'y\+i' of 'v' was fused"),
+            (lambda s: s.fuse("v", ["y", "i"]).compute_at("h", "v", "y+i").fold_storage("h"), r"needs a loop that moves one axis; 'y\+i' of 'v' does not"),
             (lambda s: s.compute_at("h", "v", "y").fold_storage("h").compute_root("h"), r"'h' is computed at the root; fold_storage needs"),
             (lambda s: s.compute_at("h", "v", "y").fold_storage("h").transform_layout("h", [[0, 2]], ["0.outer", "1", "0.inner"]), r"'h': dimension 0 is blocked by its layout and cannot be folded"),
             (lambda s: s.compute_at("h", "v", "y").fold_storage("h").double_buffer("h"), r"'h' keeps a window .*, which double_buffer cannot hold twice"),
@@ -304,7 +304,7 @@ class TestPrefetch:
         [
             (lambda s: s.prefetch("b", "x", "i"), r"'b': nothing inside axis 'i' reads 'x', which it prefetches"),
             (lambda s: s.compute_at("a", "b", "i").prefetch("b", "a", "i"), r"'b': 'a' is computed inside axis 'i': there is nothing to prefetch"),
-            (lambda s: s.prefetch("b", "a", "i", 0), r"'b', axis 'i': factor 0 must be a whole number from 1"),
+            (lambda s: s.prefetch("b", "a", "i", 0), r"'b', axis 'i': distance 0 must be a whole number from 1"),
             (lambda s: s.prefetch("b", "a", "k"), r"'b': axis 'k' does not exist; its axes are: i, j"),
             (lambda s: s.prefetch("b", "a", "j").vectorize("b", "j"), r"'b': axis 'j' runs in vector lanes and cannot prefetch"),
         ],

@@ -297,6 +297,7 @@ REFUSED = {
     r"1.5 is no int32": lambda: reducer(lambda a, b: a + b, 1.5, "low")(cast(X[0, K], "int32"), axis=K),
     r"a reducer is named 'a b'; names are identifiers": lambda: reducer(lambda a, b: a, 0, "a b"),
     r"combine of r is 3; it must be a function of two values": lambda: reducer(3, 0, "r"),  # type: ignore[arg-type]
+    r"combine of r is <function .*; it must be a function of two values": lambda: reducer(lambda a: a, 0, "r"),
     r"the identity of r is empty": lambda: reducer(lambda a, b: (), (), "r"),
     r"compute 'y' must reduce over the same axes in every component, or in none": lambda: compute((5,), lambda i: (total(X[i, K], axis=K), X[i, 0]), name="y"),
     r"must reduce over the same axes in every component, or in no": lambda: compute((5,), lambda i: (total(X[i, K], axis=K), maximum(X[i, L], axis=L)), name="y"),

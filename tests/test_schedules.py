@@ -26,6 +26,7 @@ from autotune.schedules.schedule import Schedule, create_schedule
 from autotune.targets.facts import X86_AVX512
 from autotune.targets.host import native_target
 from autotune.tensor_expr import Tensor, compute, placeholder
+from autotune.tensor_expr.operators import get_operator
 
 Apply = Callable[[Schedule], Schedule]
 GOLDEN: list[tuple[Tensor, Apply, str]] = [
@@ -398,11 +399,26 @@ class TestKnobs:
             assert {name: int(np.broadcast_to(extent, 4)[position]) for name, extent in together.items()} == alone
 
 
+@pytest.mark.parametrize(
+    "knob", [{"knob": [], "choices": [2]}, *({"knob": "k", "choices": c} for c in ([], 3, "4", [[1]], ["x"]))]
+)
+def test_json_of_knobs_that_are_none(knob: object) -> None:
+    with pytest.raises(ScheduleError, match=r"a knob is named \[\]|knob 'k' has the choices .*; give it whole numbers"):
+        Schedule.from_json(
+            double(), {"version": 1, "steps": [["split", {"stage": "y", "axis": "i", "factors": [knob]}]]}
+        )
+
+
+def test_a_workload_is_scheduled_by_its_output() -> None:
+    work = get_operator("matmul")(m=3, n=4, k=5)
+    assert create_schedule(work).output is work.output
+
+
 def test_version_of_another_release() -> None:
     with pytest.raises(UsageError, match="schedule version 9 is not known here; this release reads version 1"):
         Schedule.from_json(double(), {"version": 9, "steps": []})
     with pytest.raises(UsageError, match="a schedule's JSON is an object with a version and steps, not 7"):
         Schedule.from_json(double(), 7)  # type: ignore[arg-type]
-    for steps in (None, 7, [7], [["split"]], [["split", 7]], [[7, {}]]):
+    for steps in (None, 7, [7], [["split"]], [["split", 7]], [[7, {}]], [["split", {7: 7}]]):
         with pytest.raises(UsageError, match=r"a schedule's steps are a list of pairs \[name, \{argument: value\}\]"):
             Schedule.from_json(double(), {"version": 1, "steps": steps})

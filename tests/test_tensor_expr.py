@@ -146,6 +146,9 @@ FLAG = placeholder((4,), "bool", "flag")
 BYTE = placeholder((4,), "uint8", "byte")
 REFUSED = {
     r"shape of 'x' has 0; sizes are positive": lambda: placeholder((0,), "float32", "x"),
+    r"shape of 'x' is 4; a shape is a tuple of positive integers, such as \(8,\)": lambda: placeholder(4, "float32", "x"),  # type: ignore[arg-type]
+    r"shape of 'y' is None; a shape is a tuple": lambda: compute(None, lambda i: i, name="y"),  # type: ignore[call-overload]
+    r"compute 'y' is given 3; it takes a function of its indices": lambda: compute((4,), 3, name="y"),  # type: ignore[call-overload]
     r"shape of 'x' has 2.5": lambda: placeholder((2.5,), "float32", "x"),  # type: ignore[list-item]
     r"'x' would have \d+ elements": lambda: placeholder((2**30, 2**30), "float32", "x"),
     r"unknown dtype 'float12'; known: float32": lambda: placeholder((1,), "float12", "x"),

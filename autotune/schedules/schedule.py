@@ -15,6 +15,7 @@ from autotune.schedules import outline
 from autotune.schedules.primitives import Knob, Step, make_step, primitives
 from autotune.schedules.state import Number, State
 from autotune.tensor_expr.tensor import Output, Tensor, as_output
+from autotune.tensor_expr.workload import Workload
 
 VERSION = 1
 
@@ -70,7 +71,7 @@ class Schedule:
         return {"version": VERSION, "steps": [step.to_json() for step in self.steps]}
 
     @staticmethod
-    def from_json(output: Tensor, data: Mapping[str, Any]) -> Schedule:
+    def from_json(output: Output, data: Mapping[str, Any]) -> Schedule:
         """The schedule of ``to_json``; ``UsageError`` for what is none, or of a version unknown to this release."""
         if not isinstance(data, Mapping):
             raise UsageError(f"a schedule's JSON is an object with a version and steps, not {data!r:.100}")
@@ -81,7 +82,7 @@ class Schedule:
         steps = data.get("steps")
         if not isinstance(steps, (list, tuple)) or not all(map(_is_step, steps)):
             raise UsageError("a schedule's steps are a list of pairs [name, {argument: value}]")
-        return Schedule(output, tuple(make_step(name, **arguments) for name, arguments in steps))
+        return Schedule(as_output(output), tuple(make_step(name, **arguments) for name, arguments in steps))
 
     @property
     def text(self) -> str:
@@ -126,14 +127,16 @@ class Schedule:
 
 def _is_step(item: Any) -> bool:
     pair = isinstance(item, (list, tuple)) and len(item) == 2
-    return pair and isinstance(item[0], str) and isinstance(item[1], Mapping)
+    return (
+        pair and isinstance(item[0], str) and isinstance(item[1], Mapping) and all(isinstance(k, str) for k in item[1])
+    )
 
 
 def _distinct(steps: tuple[Step, ...]) -> tuple[Knob, ...]:
     found: dict[str, Knob] = {}
     for knob in (knob for step in steps for knob in step.knobs()):
-        if not knob.choices or found.setdefault(knob.name, knob) != knob:
-            raise ScheduleError(f"knob {knob.name!r} must have the same choices, at least one, wherever it is used")
+        if found.setdefault(knob.name, knob) != knob:
+            raise ScheduleError(f"knob {knob.name!r} must have the same choices wherever it is used")
     return tuple(found.values())
 
 
@@ -148,6 +151,6 @@ def _without_knobs(output: Tensor, steps: tuple[Step, ...]) -> tuple[int, State]
     return len(steps), state
 
 
-def create_schedule(output: Output) -> Schedule:
-    """The schedule of no steps, for an operator's output: a tensor, a component of one, or a tuple of these."""
-    return Schedule(as_output(output))
+def create_schedule(output: Output | Workload) -> Schedule:
+    """The schedule of no steps, for a workload or an operator's output: a tensor, a component, or a tuple of these."""
+    return Schedule(as_output(output.output if isinstance(output, Workload) else output))

@@ -72,7 +72,7 @@ def check_kept(state: State, stage: Stage, step: str) -> tuple[str, str]:
         )
     if moved_axis(holder, loop) is None:
         raise ScheduleError(
-            f"stage {stage.name!r}: {step} needs a loop that moves one axis, but {loop!r} of {holder.name!r} was fused"
+            f"stage {stage.name!r}: {step} needs a loop that moves one axis; {loop!r} of {holder.name!r} does not"
         )
     return stage.attach
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from inspect import signature
 from typing import Any
 
 from autotune.errors import UsageError, unknown
@@ -217,13 +218,24 @@ def reducer(combine: Callable[..., Any], identity: Any, name: str = "reducer") -
     """
     if not isinstance(name, str) or not name.isidentifier():
         raise UsageError(f"a reducer is named {name!r}; names are identifiers")
-    if not callable(combine):
+    if not callable(combine) or not _takes_two(combine):
         raise UsageError(f"combine of {name} is {combine!r}; it must be a function of two values")
     if isinstance(identity, (tuple, list)):
         if not identity:
             raise UsageError(f"the identity of {name} is empty; it has one entry per component")
         return ReducerFamily(name, combine, tuple(identity))
     return ReducerFamily(name, lambda left, right: combine(left[0], right[0]), (identity,))
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called with two arguments, as far as it can be asked."""
+    try:
+        signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a function of C that does not say
+        return True
+    return True
 
 
 def cumulative(by: str | ReducerFamily, operands: ExprLike | Sequence[ExprLike], axis: Axis) -> Any:

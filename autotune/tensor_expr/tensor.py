@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, overload
 
@@ -165,6 +165,8 @@ def _check_name(kind: str, name: str) -> str:
 
 def _check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
     total = 1
+    if not isinstance(shape, Iterable):
+        raise UsageError(f"shape of {name!r} is {shape!r}; a shape is a tuple of positive integers, such as (8,)")
     if not len(tuple(shape)):
         raise UsageError(f"{name!r} has no dimensions; give a single value the shape (1,)")
     for size in shape:
@@ -204,6 +206,8 @@ def compute(shape: Sequence[int], fn: Callable[..., Any], name: str = "compute")
     Raises ``UsageError`` for a reduction that is not the outermost node, or a reduction axis used outside its reducer.
     """
     sizes = _check_shape(_check_name("a compute", name), shape)
+    if not callable(fn):
+        raise UsageError(f"compute {name!r} is given {fn!r}; it takes a function of its indices")
     given = inspect.signature(fn).parameters.values()
     parameters = [p for p in given if p.kind != p.VAR_POSITIONAL and p.default is p.empty]
     if len(parameters) == len(sizes):

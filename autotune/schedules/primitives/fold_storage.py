@@ -39,13 +39,13 @@ class FoldStorage(Step):
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
         holder, loop = check_kept(state, stage, "fold_storage")
-        if not (isinstance(self.extent, int) and self.extent == 0):
-            check_factors(stage, "fold_storage", (self.extent,))
         rank = len(stage.tensor.shape)
         if self.dim is not None and not (isinstance(self.dim, int) and 0 <= self.dim < rank):
             raise ScheduleError(f"stage {stage.name!r} has dimensions 0 to {rank - 1}; fold_storage names {self.dim!r}")
         slides = moving(Bounds(state), stage, holder, loop)
         dim = self.dim if self.dim is not None else min(slides, default=0)
+        if not (isinstance(self.extent, int) and self.extent == 0):
+            check_factors(stage, dim, (self.extent,), "extent")
         return state.with_stage(stage.with_details(folded=(dim, self.extent)))
 
 

@@ -43,7 +43,7 @@ class Pad(Step):
                 f"stage {stage.name!r} has been scheduled already; pad comes before its loops are changed "
                 f"(its axes are: {', '.join(stage.loops)})"
             )
-        check_factors(stage, self.axis, (self.multiple,))
+        check_factors(stage, self.axis, (self.multiple,), "multiple")
         if isinstance(self.multiple, np.ndarray):
             raise ScheduleError(f"stage {stage.name!r}, axis {self.axis!r}: pad needs a number for the multiple")
         tensor = stage.tensor

@@ -35,7 +35,7 @@ class Partition(Step):
             raise ScheduleError(
                 f"stage {stage.name!r}, axis {self.axis!r}: partition takes a list of points, got {self.points!r}"
             )
-        check_factors(stage, self.axis, self.points)
+        check_factors(stage, self.axis, self.points, "point")
         return state.with_stage(cut(stage, self.axis, self.points))  # type: ignore[arg-type]
 
 

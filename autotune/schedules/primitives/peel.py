@@ -35,7 +35,7 @@ class Peel(Step):
         for count, sign in ((self.first, 1), (self.last, -1)):
             if isinstance(count, int) and count == 0:
                 continue
-            check_factors(stage, self.axis, (count,))
+            check_factors(stage, self.axis, (count,), "count")
             points.append(count * sign)  # type: ignore[operator]
         if not points:
             raise ScheduleError(f"stage {stage.name!r}, axis {self.axis!r}: peel of 0 and 0 iterations changes nothing")

@@ -37,7 +37,7 @@ class Pragma(Step):
             raise ScheduleError(
                 f"stage {stage.name!r}, axis {self.axis!r}: unknown pragma {self.key!r}; the pragmas are: {known}"
             )
-        check_factors(stage, self.axis, (self.value,))
+        check_factors(stage, self.axis, (self.value,), "value")
         others = tuple(pragma for pragma in stage.details.pragmas if pragma[:2] != (self.axis, self.key))
         return state.with_stage(stage.with_details(pragmas=(*others, (self.axis, self.key, self.value))))
 

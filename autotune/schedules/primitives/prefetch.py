@@ -33,7 +33,7 @@ class Prefetch(Step):
     def apply(self, state: State) -> State:
         stage, source = state.compute_stage(self.stage), state.stage(self.tensor)
         stage.require_loop(self.axis)
-        check_factors(stage, self.axis, (self.distance,))
+        check_factors(stage, self.axis, (self.distance,), "distance")
         asked = (*stage.details.prefetches, (source.name, self.axis, self.distance))
         return state.with_stage(stage.with_details(prefetches=asked))
 

@@ -22,10 +22,18 @@ MAX_FACTOR = 2**31 - 1  # what the largest extent of an operator is
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """A number left open in a schedule, and the choices there are."""
+    """A number left open in a schedule, and the choices there are; ``ScheduleError`` for what are none."""
 
     name: str
     choices: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ScheduleError(f"a knob is named {self.name!r}; names are text")
+        choices = tuple(self.choices) if isinstance(self.choices, (list, tuple, range)) else ()
+        if not choices or not all(isinstance(item, (int, np.integer)) for item in choices):
+            raise ScheduleError(f"knob {self.name!r} has the choices {self.choices!r:.100}; give it whole numbers")
+        object.__setattr__(self, "choices", tuple(map(int, choices)))
 
 
 Factor: TypeAlias = "Number | Knob"
@@ -87,7 +95,7 @@ def _encode(value: Any) -> Any:
 
 def _decode(value: Any) -> Any:
     if isinstance(value, dict) and value.keys() == {"knob", "choices"}:
-        return Knob(value["knob"], tuple(value["choices"]))
+        return Knob(value["knob"], value["choices"])
     return tuple(_decode(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
@@ -189,12 +197,13 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, np.ndarray) or (isinstance(value, (int, np.integer)) and not isinstance(value, bool))
 
 
-def check_factors(stage: Stage, axis: str, factors: tuple[Factor, ...]) -> None:
-    """Refuse factors that are not whole numbers from 1 to ``MAX_FACTOR``."""
+def check_factors(stage: Stage, axis: str | int, factors: tuple[Factor, ...], what: str = "factor") -> None:
+    """Refuse what is not whole numbers from 1 to ``MAX_FACTOR``, of an axis, or of a dimension by its number."""
+    where = f"axis {axis!r}" if isinstance(axis, str) else f"dimension {axis}"
     for factor in factors:
         if not is_whole(factor) or np.any(np.asarray(factor) < 1) or np.any(np.asarray(factor) > MAX_FACTOR):
             raise ScheduleError(
-                f"stage {stage.name!r}, axis {axis!r}: factor {factor!r} must be a whole number from 1 to {MAX_FACTOR}"
+                f"stage {stage.name!r}, {where}: {what} {factor!r} must be a whole number from 1 to {MAX_FACTOR}"
             )
 
 

@@ -39,7 +39,7 @@ class StorageAlign(Step):
     def apply(self, state: State) -> State:
         stage = state.compute_stage(self.stage)
         check_own_buffer(state, stage)
-        check_factors(stage, str(self.dim), (self.factor,))
+        check_factors(stage, self.dim, (self.factor,))
         if not is_whole(self.offset) or np.any(np.asarray(self.offset) < 0):
             raise ScheduleError(f"stage {stage.name!r}: offset {self.offset!r} must be a whole number, 0 or more")
         return state.with_stage(stage.with_details(aligned=(self.dim, self.factor, self.offset)))

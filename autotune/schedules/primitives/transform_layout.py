@@ -45,7 +45,7 @@ def laid_out(stage: Stage, blocks: tuple[tuple[int, Factor], ...], order: tuple[
             raise ScheduleError(
                 f"stage {stage.name!r} has dimensions 0 to {rank - 1}, each blocked at most once; got {dim}"
             )
-        check_factors(stage, str(dim), (factor,))
+        check_factors(stage, dim, (factor,))
         factors[dim] = factor
     parts: dict[str, LayoutDim] = {}
     for dim in range(rank):
