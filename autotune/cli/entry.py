@@ -28,6 +28,7 @@ TERMINATED = 143  # 128 + SIGTERM
 # Modules with a ``command``, loaded when it is asked for: some import LLVM or XGBoost, which --help must not wait for.
 COMMANDS = {
     "best": ("autotune.cli.best", "the best kernel that the database has for an operator"),
+    "db": ("autotune.cli.db", "look at a tuning database, check it, exchange it with others"),
     "explain": ("autotune.cli.explain", "a kernel's schedule, loop nest and assembly"),
     "fuzz": ("autotune.cli.fuzz", "check random schedules of random operators beside NumPy"),
     "operators": ("autotune.cli.list_operators", "the operators, by family"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -70,8 +73,7 @@ class Database:
 
     def start_run(self, run: Run, task: Task) -> None:
         """Stores a run before its first record; once more, say for its next task, changes nothing about the run."""
-        with explained(self.path), transaction(self._db):
-            writer = Writer(self._db)
+        with self.writing() as writer:
             writer.add_task(task)
             writer.add_run(run)
 
@@ -87,8 +89,43 @@ class Database:
 
         Raises UsageError for a run that was not started.
         """
+        with self.writing() as writer:
+            return writer.add_records(records)
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """A transaction for many inserts of any kind: all of them, or none where the block raises."""
         with explained(self.path), transaction(self._db):
-            return Writer(self._db).add_records(records)
+            yield Writer(self._db)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within the block every question is answered as of one moment, whatever others write meanwhile."""
+        with explained(self.path):
+            self._db.execute("BEGIN")
+            try:
+                self._db.execute("SELECT 1 FROM records LIMIT 1")  # the moment is that of the first read
+                yield
+            finally:
+                self._db.rollback()
+
+    def compact(self) -> None:
+        """Gives the space of removed rows back to the disk."""
+        with explained(self.path):
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """What is open underneath."""
+        connection: sqlite3.Connection = self._db.conn
+        return connection
+
+    def file_bytes(self) -> int:
+        """The size of the file, and of the log of changes beside it."""
+        files = (self.path, Path(f"{self.path}-wal"))
+        with explained(self.path):
+            return sum(file.stat().st_size for file in files if file.exists())
 
     # -- a task's records --------------------------------------------------------------------------------------
 
@@ -96,22 +133,31 @@ class Database:
         """A task's records in the order in which they were stored."""
         found = self._find_task(task)
         where, values = _where({"task_id": found, "phase": phase})
-        return [self._record(row) for row in self._query(f"{rows.RECORDS} {where} ORDER BY records.id", values)]
+        return [self._record(row) for row in self.query(f"{rows.RECORDS} {where} ORDER BY records.id", values)]
 
     def count(self, task: Task | None = None, phase: str | None = None, status: str | None = None) -> int:
         """How many records there are of a task (of all tasks), of a phase and with a status."""
         found = None if task is None else self._find_task(task)
         where, values = _where({"task_id": found, "phase": phase, "status": status})
-        return int(self._query(f"SELECT count(*) AS n FROM records {where}", values)[0]["n"])
+        return int(self.query(f"SELECT count(*) AS n FROM records {where}", values)[0]["n"])
+
+    def numbers(self, task: Task) -> list[int]:
+        """The row numbers of a task's records."""
+        return [row["id"] for row in self.rows("SELECT id FROM records WHERE task_id = ?", [self._find_task(task)])]
 
     def tasks(self, workload_key: str | None = None) -> list[Task]:
         """All tasks, or a workload's, in the order in which they were stored."""
         where, values = _where({"workloads.key": workload_key})
-        return [self._task(row) for row in self._query(f"{rows.TASKS} {where} ORDER BY tasks.id", values)]
+        return [self._task(row) for row in self.query(f"{rows.TASKS} {where} ORDER BY tasks.id", values)]
+
+    def find(self, trial: str) -> tuple[Record, Task] | None:
+        """A record by its trial's name, or None where there is none."""
+        found = self.query(f"{rows.RECORDS} WHERE records.trial = ?", [trial])
+        return (self._record(found[0]), self.task(found[0]["task_id"])) if found else None
 
     def run(self, run_id: str) -> Run | None:
         """A run, or None where there is none of that name."""
-        found = self._query(f"{rows.RUNS} WHERE runs.key = ?", [run_id])
+        found = self.query(f"{rows.RUNS} WHERE runs.key = ?", [run_id])
         return self._sensible(rows.run_of, found[0], f"run {run_id!r}") if found else None
 
     # -- the best ----------------------------------------------------------------------------------------------
@@ -134,7 +180,16 @@ class Database:
         measured before emulated before modelled, and what ``accept`` prefers before what it puts last.
         """
         found = self._best(workload_key, target_key, device_key, threads, accept)
-        return None if found is None else (self._record(found), self._task_of(found["task_id"]))
+        return None if found is None else (self._record(found), self.task(found["task_id"]))
+
+    def best_of(self, task: Task, accept: Accept = VERIFIED) -> Record | None:
+        """The same for one very task, toolchain and version of the space included."""
+        number = self._find_task(task)
+        for evidence in EVIDENCE:
+            row = self._winner(number, evidence, accept)
+            if row is not None:
+                return self._record(row)
+        return None
 
     def top(
         self,
@@ -150,16 +205,18 @@ class Database:
         After it come the finalists of its task's latest race, then the other trials, each by time.
         """
         best = self._best(workload_key, target_key, device_key, threads, accept)
-        if best is None or count < 1:
+        if best is None:
             return []
-        task = self._task_of(best["task_id"])
-        seen, found = {(best["sketch_id"], best["knobs"])}, [(self._record(best), task)]
-        for row in self._ranking(best["task_id"], best["evidence"], accept):
-            if len(found) == count:
-                break
-            if (row["sketch_id"], row["knobs"]) not in seen:
-                seen.add((row["sketch_id"], row["knobs"]))
-                found.append((self._load(row["id"]), task))
+        task = self.task(best["task_id"])
+        return [(self._load(number), task) for number in islice(self._leaders(best, accept), max(count, 0))]
+
+    def leaders(self, task: Task, count: int) -> list[int]:
+        """The row numbers of what ``top`` has for this very task, for each kind of evidence."""
+        number, found = self._find_task(task), list[int]()
+        for evidence in EVIDENCE:
+            best = self._winner(number, evidence, VERIFIED)
+            if best is not None:
+                found += islice(self._leaders(best, VERIFIED), count)
         return found
 
     def _best(
@@ -169,7 +226,7 @@ class Database:
             {"workloads.key": workload_key, "targets.key": target_key, "devices.key": device_key, "threads": threads}
         )
         winners = []
-        for task in self._query(f"SELECT tasks.id, toolchain {rows.TASK_TABLES} {where}", values):
+        for task in self.query(f"SELECT tasks.id, toolchain {rows.TASK_TABLES} {where}", values):
             preference = accept.rank(task["toolchain"])
             if preference is None:
                 continue
@@ -193,16 +250,21 @@ class Database:
 
     def _fastest(self, condition: str, values: Mapping[str, Any]) -> dict[str, Any] | None:
         fastest = f"SELECT id FROM records WHERE {condition} ORDER BY seconds LIMIT 1"
-        found = self._query(f"{rows.RECORDS} WHERE records.id = ({fastest})", values)
+        found = self.query(f"{rows.RECORDS} WHERE records.id = ({fastest})", values)
         return found[0] if found else None
 
-    def _ranking(self, task_id: int, evidence: str, accept: Accept) -> Iterator[dict[str, Any]]:
-        """A task's finalists of the latest race by time, then its trials by time."""
-        values = {"task": task_id, "evidence": evidence, "since": accept.since}
+    def _leaders(self, best: Mapping[str, Any], accept: Accept) -> Iterator[int]:
+        """The row numbers of a task's candidates, each once: its best, the finalists of its latest race, its trials."""
+        yield best["id"]
+        seen = {(best["sketch_id"], best["knobs"])}
+        values = {"task": best["task_id"], "evidence": best["evidence"], "since": accept.since}
         for condition in _phases(accept):
-            sql = f"SELECT id, sketch_id, knobs FROM records WHERE {condition} ORDER BY seconds"
-            with explained(self.path):
-                yield from self._db.query(sql, values)
+            for row in self.rows(
+                f"SELECT id, sketch_id, knobs FROM records WHERE {condition} ORDER BY seconds", values
+            ):
+                if (row["sketch_id"], row["knobs"]) not in seen:
+                    seen.add((row["sketch_id"], row["knobs"]))
+                    yield row["id"]
 
     # -- what is near ------------------------------------------------------------------------------------------
 
@@ -217,7 +279,7 @@ class Database:
         here = place(workload.operator, workload.params, workload.text)
         radius, rank, found = min(_FIRST_RADIUS, within), [], []
         while True:
-            found = self._query(
+            found = self.query(
                 f"""
                 SELECT workloads.id, shape FROM workloads WHERE family = :family AND size BETWEEN :least AND :most
                 AND key != :key AND EXISTS (
@@ -239,7 +301,7 @@ class Database:
     def nearest_devices(self, device: DeviceInfo, count: int = 8) -> list[tuple[float, DeviceInfo]]:
         """Up to ``count`` other devices that share facts with this one, by ``nearness.device_distance``."""
         found = []
-        for row in self._query("SELECT id, name, text, facts FROM devices WHERE key != ?", [device.key]):
+        for row in self.query("SELECT id, name, text, facts FROM devices WHERE key != ?", [device.key]):
             other = self._sensible(rows.device_of, row, f"device {row['id']}")
             distance = device_distance(device.facts, other.facts)
             if distance < float("inf"):
@@ -276,9 +338,14 @@ class Database:
 
     # -- reading rows ------------------------------------------------------------------------------------------
 
-    def _query(self, sql: str, values: Any) -> list[dict[str, Any]]:
+    def query(self, sql: str, values: Any = ()) -> list[dict[str, Any]]:
+        """The rows that SQL gives, by column: for questions that nobody foresaw; docs/database.md has the tables."""
+        return list(self.rows(sql, values))
+
+    def rows(self, sql: str, values: Any = ()) -> Iterator[dict[str, Any]]:
+        """The same, one by one, for more than memory holds."""
         with explained(self.path):
-            return list(self._db.query(sql, values))
+            yield from self._db.query(sql, values)
 
     def _find_task(self, task: Task) -> int:
         """The task's number; for one that was never stored, a number that no record has."""
@@ -288,19 +355,20 @@ class Database:
                 "threads": task.threads, "toolchain": task.toolchain, "space_version": task.space_version,
             }
         )  # fmt: skip
-        found = self._query(f"SELECT tasks.id {rows.TASK_TABLES} {where}", values)
+        found = self.query(f"SELECT tasks.id {rows.TASK_TABLES} {where}", values)
         return int(found[0]["id"]) if found else -1
 
     def _load(self, record_id: int) -> Record:
-        return self._record(self._query(f"{rows.RECORDS} WHERE records.id = ?", [record_id])[0])
+        return self._record(self.query(f"{rows.RECORDS} WHERE records.id = ?", [record_id])[0])
 
     def _workload(self, workload_id: int) -> Workload:
-        found = self._query("SELECT * FROM workloads WHERE id = ?", [workload_id])[0]
+        found = self.query("SELECT * FROM workloads WHERE id = ?", [workload_id])[0]
         return self._sensible(rows.workload_of, found, f"workload {workload_id}")
 
-    def _task_of(self, task_id: int) -> Task:
+    def task(self, task_id: int) -> Task:
+        """A task by its row number."""
         if task_id not in self._tasks:
-            self._tasks[task_id] = self._task(self._query(f"{rows.TASKS} WHERE tasks.id = ?", [task_id])[0])
+            self._tasks[task_id] = self._task(self.query(f"{rows.TASKS} WHERE tasks.id = ?", [task_id])[0])
         return self._tasks[task_id]
 
     def _record(self, row: Mapping[str, Any]) -> Record:

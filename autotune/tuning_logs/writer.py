@@ -63,6 +63,18 @@ class Writer:
         sql = f"{rows.INSERTS['records']} ON CONFLICT (trial) DO NOTHING"
         return int(self._db.conn.executemany(sql, values).rowcount)
 
+    def keep_only(self, task: Task, numbers: Iterable[int]) -> None:
+        """Removes the task's records whose row numbers are not among these."""
+        self._db.execute("CREATE TEMPORARY TABLE IF NOT EXISTS kept (id INTEGER PRIMARY KEY)")
+        self._db.execute("DELETE FROM kept")
+        self._db.conn.executemany("INSERT INTO kept VALUES (?)", [[number] for number in numbers])
+        self._db.execute("DELETE FROM records WHERE task_id = ? AND id NOT IN kept", [self.add_task(task)])
+
+    def drop_unused_sketches(self) -> None:
+        """Removes the sketches that no record has any more."""
+        self._db.execute("DELETE FROM sketches WHERE id NOT IN (SELECT sketch_id FROM records)")
+        self._numbers.clear()
+
     def _run(self, record: Record) -> int:
         number = self._numbers.get(("runs", record.run_id))
         if number is None:

@@ -1,0 +1,42 @@
+"""``autotune db check``: is the file whole, and if not, what can be saved?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from autotune.api import default_path
+from autotune.cli.db.listing import database_option
+from autotune.cli.report import one_object, plural
+from autotune.tuning_logs.checking import check, salvage
+
+
+@click.command("check", help="Read the whole file and report damage; exit code 1 where there is any.")
+@click.option(
+    "--salvage",
+    "into",
+    type=click.Path(path_type=Path),
+    help="write everything intact to this new file, damaged or not",
+)
+@database_option
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object")
+def check_command(into: Path | None, database: Path | None, as_json: bool) -> None:
+    path = (database or default_path()).absolute()
+    report = check(path)
+    saved = salvage(path, into.absolute()) if into is not None else None
+    if as_json:
+        rows = None if saved is None else dict(saved.rows)
+        click.echo(one_object({"sound": dict(report.sound), "problems": report.problems, "salvaged": rows}))
+    else:
+        for problem in report.problems:
+            click.echo(problem)
+        state = f"{plural(len(report.problems), 'problem')} found" if report.problems else "whole"
+        click.echo(f"{path}: {state}; {plural(report.sound['records'], 'sound record')}")
+        if saved is not None:
+            orphans = f", {saved.orphans} of lost sketches, tasks or runs left out" if saved.orphans else ""
+            click.echo(f"{into}: {plural(saved.rows['records'], 'record')} salvaged{orphans}")
+        elif report.problems:
+            click.echo("autotune db check --salvage NEW writes everything intact to a new file")
+    if report.problems:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,72 @@
+"""Rows as a table for people, as JSON or CSV for programs; and the options that the commands share."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from autotune.api import default_path
+from autotune.cli.report import duration
+from autotune.tuning_logs import Database
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Row = Mapping[str, Any]
+_WIDEST = 60  # a column of the table; JSON and CSV hold all
+
+
+def database_option(command: Command) -> Command:
+    """``--db``: the database, by default the user's own."""
+    return click.option(
+        "--db", "database", type=click.Path(path_type=Path), help="tuning database [default: the user's own]"
+    )(command)
+
+
+def listing_options(command: Command) -> Command:
+    """``--json`` and ``--csv``."""
+    command = click.option("--csv", "form", flag_value="csv", help="print CSV with a header")(command)
+    return click.option("--json", "form", flag_value="json", help="print a JSON array of objects")(command)
+
+
+@contextmanager
+def opened(database: Path | None, readonly: bool = True) -> Iterator[Database]:
+    """The database of ``--db``."""
+    with Database.open((database or default_path()).absolute(), readonly=readonly) as found:
+        yield found
+
+
+def show(rows: Sequence[Row], form: str | None, columns: Sequence[str], empty: str) -> None:
+    """Prints rows in the form that was asked for; the table has some ``columns`` only, or says that it is ``empty``."""
+    if form == "json":
+        click.echo(json.dumps(rows))
+    elif form == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]) if rows else columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        click.echo(text.getvalue(), nl=False)
+    else:
+        click.echo(_table(rows, columns) if rows else empty)
+
+
+def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    cells = [[name.removesuffix("_seconds") for name in columns]]
+    cells += [[_cell(name, row[name]) for name in columns] for row in rows]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name.endswith("seconds"):
+        return duration(value)
+    text = " ".join(str(value).split())
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."

@@ -1,0 +1,163 @@
+"""Whether a file is whole, and what of a damaged one can be saved."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from autotune.errors import AutotuneError
+from autotune.tuning_logs import rows
+from autotune.tuning_logs.database import Database
+from autotune.tuning_logs.opening import DatabaseError, explained
+from autotune.tuning_logs.pages import File
+from autotune.tuning_logs.records import text_key
+from autotune.tuning_logs.schema import COLUMNS, checksum
+
+_SENTENCES = 10  # of each kind, before the rest is only counted
+_REFERENCES = {
+    "runs": {"host_id": "hosts"},
+    "tasks": {"workload_id": "workloads", "target_id": "targets", "device_id": "devices"},
+    "records": {"task_id": "tasks", "run_id": "runs", "sketch_id": "sketches"},
+}
+_TEXTS = ("workloads", "targets", "devices", "sketches")  # whose key is that of their text
+_REAL = {
+    "size", "build_seconds", "measure_seconds", "seconds", "ci_low", "ci_high", "probe", "baseline_seconds", "max_error"
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Checked:
+    """How many rows of each table are sound, and a sentence for everything that is wrong."""
+
+    sound: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+def check(path: Path) -> Checked:
+    """Reads the whole file: SQLite's own checks, every row's checksum and key, every reference, every record's sense.
+
+    Raises DatabaseError only where there is no file to look at.
+    """
+    report = Checked()
+    if not path.is_file():
+        raise DatabaseError(f"{path} is no file")
+    with explained(path):
+        if File(path).log_is_damaged:
+            report.problems.append(f"{path}-wal is damaged: what it holds behind that is not seen")
+    try:
+        with Database.open(path, readonly=True) as database, database.snapshot():
+            _check_pages(database, report)
+            for table in COLUMNS:
+                _check_rows(database, table, report)
+    except DatabaseError as error:
+        report.problems.append(str(error))
+    return report
+
+
+def _check_pages(database: Database, report: Checked) -> None:
+    found = [row["integrity_check"] for row in database.query(f"PRAGMA integrity_check({_SENTENCES})")]
+    report.problems += [f"SQLite: {' '.join(str(text).split())}" for text in found if text != "ok"]
+    for row in islice(database.rows("PRAGMA foreign_key_check"), _SENTENCES):
+        report.problems.append(f"row {row['rowid']} of {row['table']} refers to a row of {row['parent']} that is gone")
+
+
+def _check_rows(database: Database, table: str, report: Checked) -> None:
+    source = rows.RECORDS if table == "records" else f"SELECT * FROM {table}"
+    try:
+        for row in database.rows(f"{source} ORDER BY {table}.id"):
+            problem = _problem(table, row)
+            if problem is None:
+                report.sound[table] += 1
+            elif len(report.problems) < _SENTENCES * len(COLUMNS):
+                report.problems.append(f"row {row['id']} of {table} {problem}")
+    except DatabaseError as error:
+        report.problems.append(f"{table}: {error}")
+
+
+def _problem(table: str, row: Mapping[str, Any]) -> str | None:
+    if row["checksum"] != checksum(table, *(row[column] for column in COLUMNS[table])):
+        return "is not what was written: its checksum differs"
+    if table in _TEXTS and row["key"] != text_key(row["text"]):
+        return "has a key that is not its text's"
+    if table == "records":
+        try:
+            rows.record_of(row)
+        except (AutotuneError, ValueError, TypeError, AttributeError) as error:
+            return f"makes no sense: {error}"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """How many rows of each table were saved, and how many sound records refer to something that was not."""
+
+    rows: Mapping[str, int]
+    orphans: int
+
+
+def salvage(path: Path, into: Path) -> Salvaged:
+    """Writes every sound row of a damaged file, and of the log beside it, to a new file.
+
+    The file is read page by page, so damage to one page costs the rows on it and nothing else. A row is known, and
+    known to be sound, by its checksum; so nothing can be saved from a file of schema version 1, which has none. Space
+    that is not in use may still hold rows that were moved: of two with one number the first is taken.
+
+    Raises DatabaseError where ``into`` exists or cannot be written.
+    """
+    if into.exists():
+        raise DatabaseError(f"{into} exists already; what is saved goes to a new file")
+    with explained(path):
+        file = File(path)
+    unfinished = into.with_name(f"{into.name}.unfinished")
+    for leftover in (unfinished, Path(f"{unfinished}-wal"), Path(f"{unfinished}-shm")):
+        leftover.unlink(missing_ok=True)
+    with Database.open(unfinished) as database:
+        saved = _insert(database, _sound_rows(file))
+    with explained(into):
+        os.replace(unfinished, into)
+    return saved
+
+
+def _sound_rows(file: File) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """The rows of our tables, each with its number and its checksum."""
+    shapes: dict[int, list[str]] = {}
+    for table, columns in COLUMNS.items():
+        shapes.setdefault(len(columns) + 2, []).append(table)
+    for number, values in file.rows():
+        for table in shapes.get(len(values), ()):
+            own = [
+                float(value) if column in _REAL and isinstance(value, int) else value
+                for column, value in zip(COLUMNS[table], values[1:-1], strict=True)
+            ]
+            if not any(isinstance(value, bytes) for value in own) and checksum(table, *own) == values[-1]:
+                yield table, (number, *own, values[-1])
+
+
+def _insert(database: Database, found: Iterator[tuple[str, tuple[Any, ...]]]) -> Salvaged:
+    connection = database.connection
+    with explained(database.path):
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("BEGIN IMMEDIATE")
+        for table, values in found:
+            columns = ("id", *COLUMNS[table], "checksum")
+            marks = ", ".join("?" * len(columns))
+            connection.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})", values)
+        orphans = _drop_orphans(connection)
+        connection.execute("COMMIT")
+    counts = {table: database.query(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in COLUMNS}
+    return Salvaged(counts, orphans)
+
+
+def _drop_orphans(connection: sqlite3.Connection) -> int:
+    """Removes rows that refer to what could not be saved; how many of them are records."""
+    removed = 0
+    for table, references in _REFERENCES.items():
+        gone = " OR ".join(f"{column} NOT IN (SELECT id FROM {other})" for column, other in references.items())
+        removed = connection.execute(f"DELETE FROM {table} WHERE {gone}").rowcount
+    return removed
