@@ -199,6 +199,19 @@ class TestFoldStorage:
         assert correct(schedule.vectorize("out", "i").vectorize("dx", "i").vectorize("dy", "i").vectorize("xy", "i"))
 
     @pytest.mark.parametrize("target", RUNNABLE, ids=lambda target: target.name)
+    def test_what_iterations_leave_to_each_other_is_in_memory(self, target: Target) -> None:
+        """Every second iteration computes nothing new; a loop carries only registers that it begins with."""
+        x = placeholder((3,), "float32", "x")
+        a = compute((3,), lambda i: x[i] * 3, name="a")
+        schedule = create_schedule(compute((6,), lambda i: x[i // 2] - a[i // 2], name="b"))
+        schedule = schedule.compute_at("a", "b", "i").fold_storage("a")
+        assert compare(schedule, target) == ""
+        with pytest.raises(
+            ScheduleError, match=r"'a' cannot live in registers: iterations of i read what an earlier one"
+        ):
+            build(schedule.set_scope("a", "register"), target)
+
+    @pytest.mark.parametrize("target", RUNNABLE, ids=lambda target: target.name)
     def test_a_window_of_one_element_in_lanes(self, target: Target) -> None:
         """Its new part is one element or none, which is no vector; found by fuzzing."""
         schedule = create_schedule(get_operator("group_norm")(batch=1, channels=2, extents="3,3", groups=1).output)

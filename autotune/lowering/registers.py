@@ -1,7 +1,8 @@
 """Which local buffers can live in registers.
 
 Those of which every access has indices made of constants, unrolled variables and at most one vectorised variable, along
-one and the same dimension in all stores, whose vectors neither overlap nor change their width.
+one and the same dimension in all stores, whose vectors neither overlap nor change their width. And in which no
+iteration of a loop finds what an earlier one was the first to store: a loop carries only the registers it begins with.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from autotune.lowering.ir import (
     Buffer,
     For,
     Function,
+    If,
     Stmt,
     children,
     in_sequence,
@@ -63,6 +65,10 @@ class _Survey:
         self.refused: dict[Buffer, str] = {}  # why
         self.dims: dict[Buffer, set[int | None]] = {}
         self.cells: dict[Buffer, dict[tuple[int, ...], tuple[int, int]]] = {}  # first element -> (width, active)
+        self.written: frozenset[Buffer] = frozenset()  # whatever way the run took to here
+        self.outside: dict[Buffer, frozenset[Var]] = {}  # the loops that an allocation is in
+        self.storing: dict[Buffer, set[Var]] = {}  # the serial loops that stores are in
+        self.finding: dict[Buffer, set[Var]] = {}  # those that loads are in which no store precedes
 
     def visit(self, stmt: Stmt, loops: Mapping[Var, _Open], home: int) -> None:
         for inner in in_sequence(stmt):
@@ -74,11 +80,25 @@ class _Survey:
             constant = isinstance(stmt.extent, Const)
             kind = stmt.kind if constant and stmt.kind in ("unroll", "vectorize") else "serial"
             extent = int(stmt.extent.value) if isinstance(stmt.extent, Const) else 0
-            inner = id(stmt) if stmt.kind == "parallel" else home
+            inner, before = id(stmt) if stmt.kind == "parallel" else home, self.written
             self.visit(stmt.body, {**loops, stmt.var: _Open(kind, extent, stmt.lanes)}, inner)
+            if not extent:  # it may run no iteration
+                self.written = before
+            return
+        if isinstance(stmt, If):
+            before = self.written
+            self.visit(stmt.then, loops, home)
+            then, self.written = self.written, before
+            if stmt.otherwise is not None:
+                self.visit(stmt.otherwise, loops, home)
+            self.written &= then
+            for load in loads(stmt):
+                self._access(load.buffer, load.indices, loops, home, store=False)
             return
         if isinstance(stmt, Allocate):
             self.homes[stmt.buffer] = home
+            self.outside[stmt.buffer] = frozenset(loops)
+            self.written -= {stmt.buffer}
             if stmt.buffer.scope in ("stack", "workspace"):
                 self.refused[stmt.buffer] = f"its scope is {stmt.buffer.scope}"
             elif prod(stmt.buffer.shape) > MAX_CELLS * MAX_LANES:
@@ -86,16 +106,21 @@ class _Survey:
         else:
             for part in children(stmt):
                 self.visit(part, loops, home)
-        for store in stores(stmt):
-            self._access(store.buffer, store.indices, loops, home, store=True)
         for load in loads(stmt):
             self._access(load.buffer, load.indices, loops, home, store=False)
+        for store in stores(stmt):
+            self._access(store.buffer, store.indices, loops, home, store=True)
 
     def _access(
         self, buffer: Buffer, indices: tuple[Expr, ...], loops: Mapping[Var, _Open], home: int, store: bool
     ) -> None:
         if buffer.role != "local" or buffer in self.refused:
             return
+        if store or buffer not in self.written:
+            serial = (var for var, loop in loops.items() if loop.kind == "serial" and var not in self.outside[buffer])
+            (self.storing if store else self.finding).setdefault(buffer, set()).update(serial)
+        if store:
+            self.written |= {buffer}
         forms = [affine(index) for index in indices]
         vector_dims: list[int] = []
         for dim, form in enumerate(forms):
@@ -132,6 +157,9 @@ class _Survey:
 
     def accepted(self) -> dict[Buffer, int | None]:
         found: dict[Buffer, int | None] = {}
+        for buffer, places in self.finding.items():
+            for var in sorted(places & self.storing.get(buffer, set()), key=lambda var: var.name):
+                self.refused.setdefault(buffer, f"iterations of {var.name} read what an earlier one stored first")
         for buffer, seen in self.dims.items():
             if buffer in self.refused or len(seen) != 1 or len(self.cells[buffer]) > MAX_CELLS:
                 continue
