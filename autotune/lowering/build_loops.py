@@ -38,6 +38,7 @@ from autotune.tensor_expr.affine import ZERO, Affine, affine, number
 from autotune.tensor_expr.expr import Binary, Compare, Const, Expr, Load, Var, const
 from autotune.tensor_expr.ranges import Ranges
 
+MAX_CHUNKS = 16  # vectors of one loop that are written out; of a longer loop they are counted
 Continue = Callable[[Context], Stmt]
 Body = Callable[[Ranges, Affine], Stmt]
 
@@ -372,7 +373,9 @@ class _Builder:
         def chunks(inner: Ranges, chunk: Affine) -> Stmt:
             return vector(chunk.scale(lanes), number(lanes), inner)
 
-        main = self._loop("unroll" if whole.is_const else "serial", f"{name}.v", whole, ranges, chunks)
+        main = self._loop(
+            "unroll" if whole.is_const and whole.const <= MAX_CHUNKS else "serial", f"{name}.v", whole, ranges, chunks
+        )
         if rest.is_const:
             return block(main, vector(whole.scale(lanes), rest, ranges) if rest.const else None)
         some = ranges.with_fact(rest.scale(-1), -1)
