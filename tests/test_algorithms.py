@@ -11,6 +11,7 @@ import pytest
 from differential import compare
 from programs import RandomSource, draw_schedule
 
+from autotune.errors import UsageError
 from autotune.schedules.schedule import create_schedule
 from autotune.targets.callable import Kernel
 from autotune.targets.host import native_target
@@ -123,3 +124,8 @@ def test_the_transform_of_the_weights_reads_constants_alone() -> None:
 
 def _all(output: Tensor) -> list[Tensor]:
     return [output, *(found for tensor in output.inputs for found in _all(tensor))]
+
+
+def test_only_workloads_have_alternatives() -> None:
+    with pytest.raises(UsageError, match="alternatives are those of a Workload, such as conv2d"):
+        alternatives(get_operator("conv2d")().output)  # type: ignore[arg-type]

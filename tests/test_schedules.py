@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -26,7 +25,6 @@ from autotune.schedules.schedule import Schedule, create_schedule
 from autotune.targets.facts import X86_AVX512
 from autotune.targets.host import native_target
 from autotune.tensor_expr import Tensor, compute, placeholder
-from autotune.tensor_expr.operators import get_operator
 
 Apply = Callable[[Schedule], Schedule]
 GOLDEN: list[tuple[Tensor, Apply, str]] = [
@@ -260,18 +258,6 @@ def test_every_primitive_is_covered() -> None:
     assert used | {"bind"} == set(primitives())  # bind: no target here runs it
 
 
-@pytest.mark.parametrize("name", list(primitives()))
-def test_arguments_of_a_wrong_type_are_refused(name: str) -> None:
-    """Whatever stands in the place of an argument, the sentence names the stage, the primitive and the argument."""
-    schedule = create_schedule(matmul())
-    right: dict[str, object] = {"str": "c", "bool": True, "int": 1, "int | float": 1, "Factor": 1, "int | None": 0}
-    given = {f.name: right.get(str(f.type), ()) for f in fields(primitives()[name])}
-    for argument in given:
-        for wrong in (np.array([2, 3]), ((),), [object], {"not": "a knob"}):
-            with pytest.raises(ScheduleError, match=f"stage .*: {name} takes .* as {argument}, got"):
-                getattr(schedule, name)(**{**given, argument: wrong})
-
-
 REFUSED: list[tuple[Tensor, Apply, str]] = [
     (double(), lambda s: s.split("z", "i", [4]), r"no stage 'z'; the stages are: x, y"),
     (double(), lambda s: s.split("y", "k", [4]), r"'y': axis 'k' does not exist; its axes are: i, j"),
@@ -397,28 +383,3 @@ class TestKnobs:
             values = {"rows": int(rows[position]), "columns": int(columns[position])}
             alone = Bounds(sketch.with_knobs(values).state).stages["y"].extents
             assert {name: int(np.broadcast_to(extent, 4)[position]) for name, extent in together.items()} == alone
-
-
-@pytest.mark.parametrize(
-    "knob", [{"knob": [], "choices": [2]}, *({"knob": "k", "choices": c} for c in ([], 3, "4", [[1]], ["x"]))]
-)
-def test_json_of_knobs_that_are_none(knob: object) -> None:
-    with pytest.raises(ScheduleError, match=r"a knob is named \[\]|knob 'k' has the choices .*; give it whole numbers"):
-        Schedule.from_json(
-            double(), {"version": 1, "steps": [["split", {"stage": "y", "axis": "i", "factors": [knob]}]]}
-        )
-
-
-def test_a_workload_is_scheduled_by_its_output() -> None:
-    work = get_operator("matmul")(m=3, n=4, k=5)
-    assert create_schedule(work).output is work.output
-
-
-def test_version_of_another_release() -> None:
-    with pytest.raises(UsageError, match="schedule version 9 is not known here; this release reads version 1"):
-        Schedule.from_json(double(), {"version": 9, "steps": []})
-    with pytest.raises(UsageError, match="a schedule's JSON is an object with a version and steps, not 7"):
-        Schedule.from_json(double(), 7)  # type: ignore[arg-type]
-    for steps in (None, 7, [7], [["split"]], [["split", 7]], [[7, {}]], [["split", {7: 7}]]):
-        with pytest.raises(UsageError, match=r"a schedule's steps are a list of pairs \[name, \{argument: value\}\]"):
-            Schedule.from_json(double(), {"version": 1, "steps": steps})

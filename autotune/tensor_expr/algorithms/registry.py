@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from autotune.errors import UsageError
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.tensor import Tensor
 from autotune.tensor_expr.workload import Workload
@@ -56,8 +57,10 @@ def algorithms() -> Mapping[str, Mapping[str, Algorithm]]:
 def alternatives(workload: Workload) -> Mapping[str, Alternative]:
     """The other definitions that the library has for a workload, by name; none for a user's own expression.
 
-    Each is scheduled by ``create_schedule(alternative.output)``.
+    Each is scheduled by ``create_schedule(alternative.output)``. Raises ``UsageError`` for what is no workload.
     """
+    if not isinstance(workload, Workload):
+        raise UsageError(f"alternatives are those of a Workload, such as conv2d() makes, not of {workload!r:.100}")
     found = {name: define(workload) for name, define in algorithms().get(workload.operator, {}).items()}
     return {name: alternative for name, alternative in found.items() if alternative is not None}
 
