@@ -108,12 +108,13 @@ SATURATED = [
     ("float32", "int8", [np.nan, 300, -300, -1.5], [0, 127, -128, -1]),
     ("float64", "float16", [1e6, -1e6, np.inf, 1.5], [65504, -65504, 65504, 1.5]),
     ("int32", "float16", [100000, -100000, 7], [65504, -65504, 7]),
+    ("bfloat16", "float16", [70144, -1e19, np.inf, 1.5], [65504, -65504, 65504, 1.5]),
 ]
 
 
 @pytest.mark.parametrize(("source", "target", "given", "wanted"), SATURATED, ids=lambda value: str(value)[:8])
 def test_saturating_casts(source: str, target: str, given: list[float], wanted: list[float]) -> None:
-    values = np.array(given, source)
+    values = np.array(given, np.dtype(source))
     for got in run(lambda value: saturating_cast(value, target), values):
         assert got.tolist() == wanted
     x = placeholder(values.shape, source, "x")

@@ -130,6 +130,13 @@ class TestPairs:
         b = generator.normal(size=3001).astype(dtype)
         np.testing.assert_array_equal(run(function, lanes, a, b), reference(a, b))
 
+    def test_remainders_beyond_reach_are_nan(self, dtype: str, lanes: int) -> None:
+        """Quotients of 2**150 and more: no number that is left over by chance."""
+        a = (np.random.default_rng(3).uniform(1, 2, 501) * 2.0**120).astype(dtype)
+        for quotient in (-100, -70, -60):
+            got = run(functions.fmod, lanes, a, np.full(501, 2.0**quotient / 3, dtype))
+            assert np.isnan(got).all()
+
     def test_pow(self, dtype: str, lanes: int) -> None:
         generator = np.random.default_rng(1)
         largest = float(np.log2(float(np.finfo(dtype).max)))

@@ -424,6 +424,8 @@ def saturating_cast(a: ExprLike, dtype: str) -> Expr:
     if dtype == "bool" or (dtypes.is_float(a.dtype) and not dtypes.is_float(dtype)):
         return cast(a, dtype)  # which saturates
     (low, high), (least, most) = dtypes.finite_range(dtype), dtypes.finite_range(a.dtype)
+    if least < low or most > high:
+        a = cast(a, dtypes.computed(a.dtype))  # which has the ends of the range: bfloat16 has no 65504
     if least < low:
         a = binary("max", a, const(low, a.dtype))
     if most > high:

@@ -115,6 +115,7 @@ def emit_fmod(lanes: FloatLanes, a: str, b: str) -> str:
         times = call("trunc", binary("fdiv", left, divisor))
         left = call("fma", binary("fsub", constant(-0.0), times), divisor, left)
     left = lanes.select("olt", left, constant(0.0), binary("fadd", left, divisor), left)
+    left = lanes.select("olt", left, constant(0.0), nan, left)
     left = lanes.select("olt", left, divisor, left, nan)
     left = lanes.select("oeq", divisor, infinity, call("fabs", a), left)
     left = lanes.select("oeq", call("fabs", a), infinity, nan, left)
