@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -202,3 +206,14 @@ class TestBatches:
         database.add(make_record("a", samples=[1e-3], max_error=math.inf, message="ü"), TASK)
         with closing(sqlite3.connect(database.path)) as raw:
             assert raw.execute("SELECT min(checksum != 0) FROM records").fetchone() == (1,)
+
+
+def test_the_benchmark_runs(tmp_path: Path) -> None:
+    script = Path(__file__).parent.parent / "benchmarks" / "database.py"
+    command = [sys.executable, str(script), "--records", "1000", "--writers", "2", "--seconds", "0.5", "--json"]
+    finished = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    assert finished.returncode == 0, finished.stderr
+    data = json.loads(finished.stdout)
+    assert data["figures"]["1000"]["exact_us"] > 0 and data["writers"]["lost"] == 0 < data["writers"]["added"]

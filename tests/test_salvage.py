@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -190,3 +193,17 @@ def test_a_damaged_file_goes_on_after_salvage(whole: Path, tmp_path: Path) -> No
         database.start_run(make_run("after"), TASK)
         database.add(make_record("after", run_id="after"), TASK)
         assert database.records(TASK)[-1].trial == "after"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_writers_killed_at_random_lose_nothing(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("kill_writers.py")
+    command = [sys.executable, str(script), str(tmp_path / "tuning.db"), "200", "11"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr
+    counts = json.loads(finished.stdout)
+    assert counts["lost"] == 0 and counts["sound"] == 1
+    assert counts["kills"] == 204 and counts["acknowledged"] > 200
+    # A record that was committed but not named yet when its writer was killed, two where it added two at once.
+    assert counts["acknowledged"] <= counts["stored"] <= counts["acknowledged"] + 2 * counts["kills"]
+    assert check(tmp_path / "tuning.db").problems == []

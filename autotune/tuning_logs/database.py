@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from os import PathLike
+from itertools import islice, takewhile
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import sqlite_utils
@@ -17,13 +13,14 @@ import sqlite_utils
 from autotune.errors import AutotuneError
 from autotune.tuning_logs import rows
 from autotune.tuning_logs.accept import VERIFIED, Accept
-from autotune.tuning_logs.nearness import device_distance, place, shape_distances
-from autotune.tuning_logs.opening import DatabaseError, connect, explained, transaction
-from autotune.tuning_logs.records import EVIDENCE, DeviceInfo, Record, Run, Task, Workload
-from autotune.tuning_logs.writer import Writer
+from autotune.tuning_logs.nearness import Place, device_distance, place, shape_distances
+from autotune.tuning_logs.opening import DatabaseError, explained
+from autotune.tuning_logs.records import EVIDENCE, DeviceInfo, Record, Run, TargetInfo, Task, Workload
+from autotune.tuning_logs.store import Store
 
 WITHIN = 3.0  # the distance up to which something is near: three axes twice as long, say
 _FIRST_RADIUS = 0.5
+_SLACK = 1e-6  # what sums of logarithms are rounded by, and more
 
 T = TypeVar("T")
 
@@ -37,37 +34,18 @@ class Neighbour:
     task: Task
 
 
-class Database:
+class Database(Store):
     """An open database file, used by the thread that opened it; any number of processes may have it open.
 
     Every method raises DatabaseError when the file cannot be used.
     """
 
     def __init__(self, path: Path, db: sqlite_utils.Database) -> None:
-        self.path = path
-        self._db = db
-        self._tasks: dict[int, Task] = {}  # by row number; a task's row never changes
-
-    @classmethod
-    def open(cls, path: str | PathLike[str], readonly: bool = False, busy_seconds: float = 30.0) -> Database:
-        """Opens a database, creating it and its folder unless ``readonly``; waits for others up to ``busy_seconds``.
-
-        A file of an older version is brought up to date, and copied to ``<name>.version<N>`` before that.
-        """
-        return cls(Path(path), connect(Path(path), readonly, busy_seconds))
-
-    def close(self) -> None:
-        """Closing again does nothing."""
-        with explained(self.path):
-            self._db.close()
-
-    def __enter__(self) -> Database:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().__init__(path, db)
+        # By row number: these rows never change.
+        self._tasks: dict[int, Task] = {}
+        self._targets: dict[int, TargetInfo] = {}
+        self._devices: dict[int, DeviceInfo] = {}
 
     # -- writing -----------------------------------------------------------------------------------------------
 
@@ -91,41 +69,6 @@ class Database:
         """
         with self.writing() as writer:
             return writer.add_records(records)
-
-    @contextmanager
-    def writing(self) -> Iterator[Writer]:
-        """A transaction for many inserts of any kind: all of them, or none where the block raises."""
-        with explained(self.path), transaction(self._db):
-            yield Writer(self._db)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Within the block every question is answered as of one moment, whatever others write meanwhile."""
-        with explained(self.path):
-            self._db.execute("BEGIN")
-            try:
-                self._db.execute("SELECT 1 FROM records LIMIT 1")  # the moment is that of the first read
-                yield
-            finally:
-                self._db.rollback()
-
-    def compact(self) -> None:
-        """Gives the space of removed rows back to the disk."""
-        with explained(self.path):
-            self._db.execute("VACUUM")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """What is open underneath."""
-        connection: sqlite3.Connection = self._db.conn
-        return connection
-
-    def file_bytes(self) -> int:
-        """The size of the file, and of the log of changes beside it."""
-        files = (self.path, Path(f"{self.path}-wal"))
-        with explained(self.path):
-            return sum(file.stat().st_size for file in files if file.exists())
 
     # -- a task's records --------------------------------------------------------------------------------------
 
@@ -180,7 +123,7 @@ class Database:
         measured before emulated before modelled, and what ``accept`` prefers before what it puts last.
         """
         found = self._best(workload_key, target_key, device_key, threads, accept)
-        return None if found is None else (self._record(found), self.task(found["task_id"]))
+        return None if found is None else (self._record(found[0]), self._task(found[1]))
 
     def best_of(self, task: Task, accept: Accept = VERIFIED) -> Record | None:
         """The same for one very task, toolchain and version of the space included."""
@@ -207,8 +150,8 @@ class Database:
         best = self._best(workload_key, target_key, device_key, threads, accept)
         if best is None:
             return []
-        task = self.task(best["task_id"])
-        return [(self._load(number), task) for number in islice(self._leaders(best, accept), max(count, 0))]
+        task, leaders = self._task(best[1]), islice(self._leaders(best[0], accept), max(count, 0))
+        return [(self._load(number), task) for number in leaders]
 
     def leaders(self, task: Task, count: int) -> list[int]:
         """The row numbers of what ``top`` has for this very task, for each kind of evidence."""
@@ -221,21 +164,22 @@ class Database:
 
     def _best(
         self, workload_key: str, target_key: str | None, device_key: str | None, threads: int | None, accept: Accept
-    ) -> dict[str, Any] | None:
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The rows of ``best``'s record and task."""
         where, values = _where(
             {"workloads.key": workload_key, "targets.key": target_key, "devices.key": device_key, "threads": threads}
         )
         winners = []
-        for task in self.query(f"SELECT tasks.id, toolchain {rows.TASK_TABLES} {where}", values):
+        for task in self.query(f"{rows.TASKS} {where}", values):
             preference = accept.rank(task["toolchain"])
             if preference is None:
                 continue
             for rank, evidence in enumerate(EVIDENCE):
                 row = self._winner(task["id"], evidence, accept)
                 if row is not None:
-                    winners.append((preference, rank, row["seconds"], -row["id"], row))
+                    winners.append((preference, rank, row["seconds"], -row["id"], row, task))
                     break
-        return min(winners, key=lambda winner: winner[:4])[-1] if winners else None
+        return min(winners, key=lambda winner: winner[:4])[4:] if winners else None
 
     def _winner(self, task_id: int, evidence: str, accept: Accept) -> dict[str, Any] | None:
         values = {"task": task_id, "evidence": evidence, "since": accept.since}
@@ -273,36 +217,43 @@ class Database:
     ) -> list[tuple[float, Workload]]:
         """Up to ``count`` other workloads of the same family that were tuned (for a target), the nearest first.
 
-        ``nearness`` defines families and the distance. The index on the sizes gives all that can be within a radius,
-        which grows until enough of them are.
+        ``nearness`` defines families and the distance. The index on the sizes gives all that can be within a radius;
+        the farthest of the best of them says which radius is needed to be sure.
         """
         here = place(workload.operator, workload.params, workload.text)
-        radius, rank, found = min(_FIRST_RADIUS, within), [], []
+        radius = min(_FIRST_RADIUS, within)
         while True:
-            found = self.query(
-                f"""
-                SELECT workloads.id, shape FROM workloads WHERE family = :family AND size BETWEEN :least AND :most
-                AND key != :key AND EXISTS (
-                    SELECT 1 FROM tasks {"JOIN targets ON targets.id = target_id" if target_key else ""}
-                    WHERE workload_id = workloads.id {"AND targets.key = :target" if target_key else ""})
-                """,
-                {
-                    "family": here.family, "key": workload.key, "target": target_key,
-                    "least": here.size - radius - 1e-6, "most": here.size + radius + 1e-6,
-                },
-            )  # fmt: skip
-            distances = shape_distances(here.shape, [row["shape"] for row in found])
-            rank = [int(position) for position in distances.argsort(kind="stable") if distances[position] <= radius]
-            if len(rank) >= count or radius >= within:
-                break
-            radius = min(2 * radius, within)
-        return [(float(distances[position]), self._workload(found[position]["id"])) for position in rank[:count]]
+            near = self._band(here, radius)
+            distances = shape_distances(here.shape, [shape for _, shape in near])
+            ranked = ((float(distances[n]), near[n][0]) for n in distances.argsort(kind="stable"))
+            inside = takewhile(lambda one: one[0] <= within, ranked)
+            found = list(islice((one for one in inside if self._is_tuned(one[1], workload.key, target_key)), count))
+            # The last one seen is no nearer than the true last one, so all that is nearer is within its distance.
+            needed = found[-1][0] if len(found) == count > 0 else min(2 * radius, within)
+            if radius >= min(needed, within):
+                return [(distance, self._workload(number)) for distance, number in found]
+            radius = needed
+
+    def _band(self, here: Place, radius: float) -> list[tuple[int, str]]:
+        """Numbers and shapes of the workloads whose size differs so little that they can be within the radius."""
+        sql = "SELECT id, shape FROM workloads WHERE family = ? AND size BETWEEN ? AND ?"
+        with explained(self.path):
+            return self._db.execute(
+                sql, [here.family, here.size - radius - _SLACK, here.size + radius + _SLACK]
+            ).fetchall()
+
+    def _is_tuned(self, workload_id: int, but_not: str, target_key: str | None) -> bool:
+        """Whether a workload other than that of a key has a task (for a target)."""
+        where, values = _where({"workloads.id": workload_id, "targets.key": target_key})
+        return bool(
+            self.query(f"SELECT 1 {rows.TASK_TABLES} {where} AND workloads.key != ? LIMIT 1", [*values, but_not])
+        )
 
     def nearest_devices(self, device: DeviceInfo, count: int = 8) -> list[tuple[float, DeviceInfo]]:
         """Up to ``count`` other devices that share facts with this one, by ``nearness.device_distance``."""
         found = []
-        for row in self.query("SELECT id, name, text, facts FROM devices WHERE key != ?", [device.key]):
-            other = self._sensible(rows.device_of, row, f"device {row['id']}")
+        for row in self.query("SELECT id FROM devices WHERE key != ?", [device.key]):
+            other = self._device(row["id"])
             distance = device_distance(device.facts, other.facts)
             if distance < float("inf"):
                 found.append((distance, row["id"], other))
@@ -338,15 +289,6 @@ class Database:
 
     # -- reading rows ------------------------------------------------------------------------------------------
 
-    def query(self, sql: str, values: Any = ()) -> list[dict[str, Any]]:
-        """The rows that SQL gives, by column: for questions that nobody foresaw; docs/database.md has the tables."""
-        return list(self.rows(sql, values))
-
-    def rows(self, sql: str, values: Any = ()) -> Iterator[dict[str, Any]]:
-        """The same, one by one, for more than memory holds."""
-        with explained(self.path):
-            yield from self._db.query(sql, values)
-
     def _find_task(self, task: Task) -> int:
         """The task's number; for one that was never stored, a number that no record has."""
         where, values = _where(
@@ -367,15 +309,30 @@ class Database:
 
     def task(self, task_id: int) -> Task:
         """A task by its row number."""
-        if task_id not in self._tasks:
-            self._tasks[task_id] = self._task(self.query(f"{rows.TASKS} WHERE tasks.id = ?", [task_id])[0])
-        return self._tasks[task_id]
+        known = self._tasks.get(task_id)
+        return known or self._task(self.query(f"{rows.TASKS} WHERE tasks.id = ?", [task_id])[0])
 
     def _record(self, row: Mapping[str, Any]) -> Record:
         return self._sensible(rows.record_of, row, f"trial {row['trial']!r}")
 
     def _task(self, row: Mapping[str, Any]) -> Task:
-        return self._sensible(rows.task_of, row, f"task {row['id']}")
+        number = row["id"]
+        if number not in self._tasks:
+            target, device = self._target(row["target_id"]), self._device(row["device_id"])
+            self._tasks[number] = self._sensible(lambda row: rows.task_of(row, target, device), row, f"task {number}")
+        return self._tasks[number]
+
+    def _target(self, number: int) -> TargetInfo:
+        if number not in self._targets:
+            found = self.query("SELECT name, text FROM targets WHERE id = ?", [number])[0]
+            self._targets[number] = self._sensible(rows.target_of, found, f"target {number}")
+        return self._targets[number]
+
+    def _device(self, number: int) -> DeviceInfo:
+        if number not in self._devices:
+            found = self.query("SELECT name, text, facts FROM devices WHERE id = ?", [number])[0]
+            self._devices[number] = self._sensible(rows.device_of, found, f"device {number}")
+        return self._devices[number]
 
     def _sensible(self, read: Callable[[Mapping[str, Any]], T], row: Mapping[str, Any], what: str) -> T:
         try:

@@ -204,8 +204,8 @@ class Record:
         for name in ("build_seconds", "measure_seconds"):
             value = getattr(self, name)
             object.__setattr__(self, name, 0.0 if value == 0 else self._positive(name, value))
-        for sample in self.samples:
-            self._positive("samples", sample)
+        if not all(0.0 < sample < math.inf for sample in self.samples):
+            self._positive("samples", next(sample for sample in self.samples if not 0.0 < sample < math.inf))
         if self.max_error is not None:
             error = math.inf if math.isnan(self.max_error) else float(self.max_error)
             object.__setattr__(self, "max_error", error)

@@ -27,10 +27,7 @@ TASK_TABLES = """
 """
 
 TASKS = f"""
-    SELECT tasks.id, threads, toolchain, space_version,
-           workloads.key AS workload_key, workloads.text AS workload_text, operator, params,
-           targets.key AS target_key, targets.name AS target_name, targets.text AS target_text,
-           devices.key AS device_key, devices.name AS device_name, devices.text AS device_text, facts
+    SELECT tasks.id, threads, toolchain, space_version, workloads.text, operator, params, target_id, device_id
     {TASK_TABLES}
 """
 
@@ -47,8 +44,11 @@ def sealed(table: str, values: Sequence[Any]) -> list[Any]:
     return [*values, checksum(table, *values)]
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def as_json(value: Any) -> str:
-    return json.dumps(dict(value) if isinstance(value, Mapping) else value, sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(dict(value) if isinstance(value, Mapping) else value)
 
 
 def workload_values(workload: Workload) -> tuple[Any, ...]:
@@ -80,9 +80,9 @@ def run_values(run: Run, host_id: int) -> tuple[Any, ...]:
 def record_values(record: Record, task_id: int, run_id: int, sketch_id: int) -> tuple[Any, ...]:
     return (
         record.trial, task_id, run_id, sketch_id, as_json(record.knobs), record.phase, record.batch, record.seed,
-        record.status, record.message, as_json(record.samples), int(record.verified), record.build_seconds,
-        record.measure_seconds, record.evidence, record.created, record.seconds, record.ci_low, record.ci_high,
-        record.probe, record.baseline_seconds, record.max_error,
+        record.status, record.message, f"[{','.join(map(repr, record.samples))}]", int(record.verified),
+        record.build_seconds, record.measure_seconds, record.evidence, record.created, record.seconds, record.ci_low,
+        record.ci_high, record.probe, record.baseline_seconds, record.max_error,
     )  # fmt: skip
 
 
@@ -97,16 +97,14 @@ def record_of(row: Mapping[str, Any]) -> Record:
     )
 
 
-def task_of(row: Mapping[str, Any]) -> Task:
+def task_of(row: Mapping[str, Any], target: TargetInfo, device: DeviceInfo) -> Task:
     """The task of a row of ``TASKS``."""
-    return Task(
-        Workload(row["workload_text"], row["operator"], json.loads(row["params"])),
-        TargetInfo(row["target_name"], row["target_text"]),
-        DeviceInfo(row["device_name"], row["device_text"], json.loads(row["facts"])),
-        row["threads"],
-        row["toolchain"],
-        row["space_version"],
-    )
+    return Task(workload_of(row), target, device, row["threads"], row["toolchain"], row["space_version"])
+
+
+def target_of(row: Mapping[str, Any]) -> TargetInfo:
+    """The target of a row of its table."""
+    return TargetInfo(row["name"], row["text"])
 
 
 def workload_of(row: Mapping[str, Any]) -> Workload:

@@ -95,7 +95,7 @@ def _add_places_and_checksums(db: sqlite_utils.Database) -> None:
         "UPDATE workloads SET family = family(operator, params, text), shape = shape(operator, params, text), "
         "size = size(operator, params, text)"
     )
-    db.table("workloads").create_index(["family", "size"])
+    db.table("workloads").create_index(["family", "size", "shape"])  # all that the nearest are chosen by
 
     db.conn.create_function("checksum", -1, checksum, deterministic=True)
     for table, columns in COLUMNS.items():

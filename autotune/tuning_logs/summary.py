@@ -20,7 +20,7 @@ def summarize(database: Database, operator: str | None = None) -> list[dict[str,
     for row in database.query(f"{rows.TASKS} ORDER BY tasks.id"):
         if operator not in (None, row["operator"]):
             continue
-        task, tally = rows.task_of(row), tallies.get(row["id"], {"trials": 0, "failed": 0, "latest": None})
+        task, tally = database.task(row["id"]), tallies.get(row["id"], {"trials": 0, "failed": 0, "latest": None})
         best = database.best_of(task)
         found.append(
             {
