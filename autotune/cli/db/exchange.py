@@ -10,6 +10,7 @@ from autotune.cli.db.listing import database_option, opened
 from autotune.cli.report import plural
 from autotune.errors import AutotuneError
 from autotune.tuning_logs import Database
+from autotune.tuning_logs.foreign import FORMATS, ForeignImport, import_log, import_metaschedule
 from autotune.tuning_logs.interchange import Imported, export_lines, import_lines, merge
 from autotune.tuning_logs.pruning import prune
 
@@ -24,12 +25,24 @@ def export_command(file: Path, database: Path | None) -> None:
 
 @click.command("import", help="Store the records of an exported file, or of stdin (-), that the database lacks.")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
+@click.option(
+    "--from", "kind", type=click.Choice(["autotune", *FORMATS, "metaschedule"]), default="autotune", show_default=True,
+    help="what wrote it; of metaschedule FILE is the folder with its two files",
+)  # fmt: skip
 @click.option("--skip-bad", is_flag=True, help="leave out and report lines that make no sense, instead of stopping")
 @database_option
-def import_command(file: Path, skip_bad: bool, database: Path | None) -> None:
+def import_command(file: Path, kind: str, skip_bad: bool, database: Path | None) -> None:
     # Bytes: a line that is no text is a bad line, not the end of the import.
+    if kind == "metaschedule":
+        names = [file / f"database_{part}.json" for part in ("workload", "tuning_record")]
+        with names[0].open("rb") as workloads, names[1].open("rb") as lines, opened(database, readonly=False) as found:
+            _tell(import_metaschedule(found, workloads, lines, strict=not skip_bad), found)
+        return
     with click.open_file(str(file), "rb") as lines, opened(database, readonly=False) as found:
-        _tell(import_lines(found, lines, strict=not skip_bad), found)
+        if kind == "autotune":
+            _tell(import_lines(found, lines, strict=not skip_bad), found)
+        else:
+            _tell(import_log(found, lines, kind, strict=not skip_bad), found)
 
 
 @click.command("merge", help="Store the records of other databases that this one lacks.")
@@ -49,6 +62,10 @@ def _tell(report: Imported, database: Database) -> None:
         click.echo(f"left out: {problem}", err=True)
     if report.left_out > len(report.problems):
         click.echo(f"left out: {report.left_out - len(report.problems)} more", err=True)
+    if isinstance(report, ForeignImport):
+        for reason, count in report.unmapped.most_common():
+            click.echo(f"no operator of the library, {plural(count, 'record')}: {reason}", err=True)
+        click.echo("no schedule was taken over: these are workloads and timings to learn from", err=True)
     click.echo(
         f"{plural(report.new, 'new record')} in {database.path}, {report.already} it had already, "
         f"{plural(report.left_out, 'line')} left out"
