@@ -193,6 +193,24 @@ class TestDependences:
         assert producers(state, "b") == {"b.tile", "a", "x"}
         assert producers(state, "x") == frozenset()
 
+    @pytest.mark.parametrize(
+        ("apply", "message"),
+        [
+            (lambda s: s.parallel("a", "j"), r"'c': axis 'j' runs in order, .*cannot be parallel"),
+            (lambda s: s.bind("a", "j", "threadIdx.x"), r"'c': axis 'j' runs in order, .* bound to threadIdx.x"),
+            (lambda s: s.split("a", "j", [4]).reorder("a", ["j.1", "j.0"]), r"'c': each iteration of j.0, j.1 needs"),
+        ],
+    )  # fmt: skip
+    def test_a_scan_does_not_follow_loops_that_break_its_order(
+        self, apply: stage_primitives.Apply, message: str
+    ) -> None:
+        x = placeholder((13, 17), "float32", "x")
+        a = compute((13, 17), lambda j, i: x[j, i] * 2, name="a")
+        c = compute((13, 17), lambda j, i: te.cumulative("max", a[j, i], j), name="c")
+        schedule = apply(create_schedule(c))
+        with pytest.raises(ScheduleError, match=message):
+            schedule.reverse_compute_at("c", "a", schedule.state.stages["a"].loops[0])
+
     def test_scans_refuse_what_would_break_their_order(self) -> None:
         with pytest.raises(ScheduleError, match="'y': axis 't' is no reduction; rfactor takes one of: none"):
             self.scan().rfactor("y", "t")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from autotune.errors import ScheduleError
-from autotune.schedules.dependences import carried
+from autotune.schedules.dependences import carried, check_independent, check_permutable
 from autotune.schedules.primitives.compute_at import ComputeAt
 from autotune.schedules.primitives.step import Step, name_taken, primitive
 from autotune.schedules.state import Fuse, Relation, Split, Stage, State, Unit, consumed, produced, reads
@@ -64,12 +64,14 @@ class ReverseComputeAt(Step):
         first = [names[loop] for loop in outer]
         left = [name for name in (*consumer.loops, *made) if name not in gone and name not in first]
         kinds = {names[loop]: producer.kind(loop) for loop in outer if loop in producer.kinds}
-        consumer = replace(
-            consumer,
-            loops=(*first, *_in_order(left, consumer, mapped)),
-            relations=tuple(mapped),
-            kinds=MappingProxyType(kinds),
-        )
+        loops = (*first, *_in_order(left, consumer, mapped))
+        unmoved = tuple(_in_order([*first, *left], consumer, mapped))
+        consumer = replace(consumer, loops=unmoved, relations=tuple(mapped), kinds=MappingProxyType(kinds))
+        check_permutable(consumer, loops)
+        consumer = replace(consumer, loops=loops)
+        for loop, kind in kinds.items():
+            if kind not in ("serial", "unroll"):
+                check_independent(consumer, loop, kind)
         plain = {loop: kind for loop, kind in producer.kinds.items() if loop not in outer}
         state = state.with_stage(consumer).with_stage(replace(producer, kinds=MappingProxyType(plain)))
         return ComputeAt(producer.name, consumer.name, names[self.axis]).apply(state)
