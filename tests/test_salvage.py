@@ -76,6 +76,9 @@ class TestWhole:
         assert stored(tmp_path / "saved.db") == stored(whole)
 
     def test_nothing_to_look_at(self, tmp_path: Path) -> None:
+        (tmp_path / "empty.db").touch()
+        assert check(tmp_path / "empty.db").problems
+        assert salvage(tmp_path / "empty.db", tmp_path / "saved.db").rows["records"] == 0
         with pytest.raises(DatabaseError, match="is no file"):
             check(tmp_path)
 

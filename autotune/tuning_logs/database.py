@@ -182,19 +182,20 @@ class Database(Store):
         return min(winners, key=lambda winner: winner[:4])[4:] if winners else None
 
     def _winner(self, task_id: int, evidence: str, accept: Accept) -> dict[str, Any] | None:
-        values = {"task": task_id, "evidence": evidence, "since": accept.since}
         finals, trials = _phases(accept)
-        final = self._fastest(finals, values)
-        if final is None:
-            return self._fastest(trials, values)
-        # `seconds < :bound` follows from the rest; it ends the walk along the index.
-        values |= {"after": final["id"], "bound": final["ci_low"] or final["seconds"]}
-        later = f"{trials} AND seconds < :bound AND records.id > :after AND coalesce(ci_high, seconds) < :bound"
-        return self._fastest(later, values) or final
-
-    def _fastest(self, condition: str, values: Mapping[str, Any]) -> dict[str, Any] | None:
-        fastest = f"SELECT id FROM records WHERE {condition} ORDER BY seconds LIMIT 1"
-        found = self.query(f"{rows.RECORDS} WHERE records.id = ({fastest})", values)
+        found = self.query(
+            f"""
+            WITH final AS (
+                SELECT id, coalesce(ci_low, seconds) AS bound FROM records WHERE {finals} ORDER BY seconds LIMIT 1)
+            {rows.RECORDS} WHERE records.id = coalesce(
+                (SELECT records.id FROM final, records WHERE {trials} AND records.id > final.id
+                 -- What is compared first follows from the second; it ends the walk along the index.
+                 AND seconds < bound AND coalesce(ci_high, seconds) < bound ORDER BY seconds LIMIT 1),
+                (SELECT id FROM final),
+                (SELECT id FROM records WHERE {trials} ORDER BY seconds LIMIT 1))
+            """,
+            {"task": task_id, "evidence": evidence, "since": accept.since},
+        )
         return found[0] if found else None
 
     def _leaders(self, best: Mapping[str, Any], accept: Accept) -> Iterator[int]:

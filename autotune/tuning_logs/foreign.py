@@ -54,7 +54,7 @@ class _Trial:
 
 
 def _autotvm(data: Mapping[str, Any]) -> _Trial:
-    """``{"input": [target, task, arguments, {}], "config": {}, "result": [costs, error, all, time], "version": 0.2}``"""
+    """``{"input": [target, task, arguments, {}], "config": {}, "result": [costs, error, all, time], ...}``"""
     if data["version"] != 0.2:
         raise UsageError(f"its version is {data['version']!r}; only 0.2 is known here")
     target, name, arguments, *_ = data["input"]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import TracebackType
 
 import sqlite_utils
 
@@ -32,17 +33,26 @@ _CAUSES = (
 )
 
 
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
+class explained:
     """Turns what SQLite and the operating system raise into a DatabaseError of one sentence."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        text = str(error)
-        meaning = next((meaning for part, meaning in _CAUSES if part in text), f"cannot be used: {text}")
-        raise DatabaseError(f"{path} {meaning}") from error
-    except OSError as error:
-        raise DatabaseError(f"{path} cannot be used as a tuning database: {error.strerror}") from error
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.Error):
+            text = str(error)
+            meaning = next((meaning for part, meaning in _CAUSES if part in text), f"cannot be used: {text}")
+            raise DatabaseError(f"{self.path} {meaning}") from error
+        if isinstance(error, OSError):
+            raise DatabaseError(f"{self.path} cannot be used as a tuning database: {error.strerror}") from error
 
 
 @contextmanager

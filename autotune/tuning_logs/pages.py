@@ -5,6 +5,7 @@ After https://www.sqlite.org/fileformat2.html: section 1.6 (b-tree pages), 2.1 (
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,9 @@ class File:
     """A database file and the log of changes beside it, as pages."""
 
     def __init__(self, path: Path) -> None:
-        self.content = path.read_bytes()
+        with path.open("rb") as file:  # which a mapping outlives; an empty file cannot be mapped
+            empty = path.stat().st_size == 0
+            self.content = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.page_size = self._page_size()
         self.usable = self.page_size - (self.content[20] if self.content[:16] == _MAGIC else 0)
         log = Path(f"{path}-wal")

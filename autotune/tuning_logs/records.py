@@ -15,6 +15,8 @@ from typing import Any
 from autotune.errors import UsageError
 
 PHASES = ("trial", "final")
+_DURATIONS = ("build_seconds", "measure_seconds")  # which may be zero
+_TIMES = ("seconds", "ci_low", "ci_high", "probe", "baseline_seconds", *_DURATIONS)
 _UTC_LENGTH = len("2026-01-31T12:00:00.000000+00:00")
 EVIDENCE = ("measured", "emulated", "modelled")  # the most trustworthy first; figures of two kinds are never compared
 
@@ -189,26 +191,25 @@ class Record:
     created: str = field(default_factory=utc_now)
 
     def __post_init__(self) -> None:
-        # Plain Python numbers: neither JSON nor SQLite takes NumPy's.
-        object.__setattr__(self, "knobs", {name: int(value) for name, value in self.knobs.items()})
-        object.__setattr__(self, "samples", tuple(float(sample) for sample in self.samples))
-        object.__setattr__(self, "verified", bool(self.verified))
-        object.__setattr__(self, "created", in_utc(self.created))
-        # What a crashed worker printed need not be text.
-        object.__setattr__(self, "message", self.message.encode(errors="replace").decode())
+        # Plain Python numbers: neither JSON nor SQLite takes NumPy's. What is plain stays, since lookups are frequent.
+        put = object.__setattr__
+        put(self, "knobs", {name: int(value) for name, value in self.knobs.items()})
+        put(self, "samples", tuple(map(float, self.samples)))
+        put(self, "verified", bool(self.verified))
+        put(self, "created", in_utc(self.created))
+        if not self.message.isascii():  # what a crashed worker printed need not be text
+            put(self, "message", self.message.encode(errors="replace").decode())
         for name in ("seed", "batch"):
-            object.__setattr__(self, name, int(getattr(self, name)))
-        for name in ("seconds", "ci_low", "ci_high", "probe", "baseline_seconds"):
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, self._positive(name, value))
-        for name in ("build_seconds", "measure_seconds"):
+            if type(getattr(self, name)) is not int:
+                put(self, name, int(getattr(self, name)))
+        for name in _TIMES:
             value = getattr(self, name)
-            object.__setattr__(self, name, 0.0 if value == 0 else self._positive(name, value))
+            if value is not None and not (type(value) is float and 0.0 < value < math.inf):
+                put(self, name, 0.0 if value == 0 and name in _DURATIONS else self._positive(name, value))
         if not all(0.0 < sample < math.inf for sample in self.samples):
             self._positive("samples", next(sample for sample in self.samples if not 0.0 < sample < math.inf))
         if self.max_error is not None:
-            error = math.inf if math.isnan(self.max_error) else float(self.max_error)
-            object.__setattr__(self, "max_error", error)
+            put(self, "max_error", math.inf if math.isnan(self.max_error) else float(self.max_error))
         self._check()
 
     def _positive(self, name: str, value: float) -> float:

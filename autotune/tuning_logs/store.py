@@ -48,11 +48,14 @@ class Store:
 
     def query(self, sql: str, values: Any = ()) -> list[dict[str, Any]]:
         """The rows that SQL gives, by column: for questions that nobody foresaw; docs/database.md has the tables."""
-        return list(self.rows(sql, values))
+        # Not the library's query(), which makes a savepoint of each to be safe from writes.
+        with explained(self.path):
+            cursor = self._db.execute(sql, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def rows(self, sql: str, values: Any = ()) -> Iterator[dict[str, Any]]:
         """The same, one by one, for more than memory holds."""
-        # Not the library's query(), which makes a savepoint of each to be safe from writes.
         with explained(self.path):
             cursor = self._db.execute(sql, values)
             names = [column[0] for column in cursor.description]
