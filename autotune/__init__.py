@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     from autotune.tensor_expr.algorithms import alternatives as alternatives
     from autotune.tensor_expr.operators.conv2d import conv2d as conv2d
     from autotune.tensor_expr.operators.matmul import matmul as matmul
+    from autotune.tuning_logs import Accept as Accept
     from autotune.tuning_logs import Database as Database
     from autotune.tuning_logs import DatabaseError as DatabaseError
     from autotune.version import VERSION as __version__
@@ -130,7 +131,7 @@ _MODULES = {
     "autotune.tensor_expr.algorithms": ("Alternative", "alternatives"),
     "autotune.tensor_expr.operators.conv2d": ("conv2d",),
     "autotune.tensor_expr.operators.matmul": ("matmul",),
-    "autotune.tuning_logs": ("Database", "DatabaseError"),
+    "autotune.tuning_logs": ("Accept", "Database", "DatabaseError"),
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -37,7 +37,8 @@ from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.serialize import canonical_text
 from autotune.tensor_expr.tensor import Component, Output, Tensor, as_output
 from autotune.tensor_expr.workload import Workload
-from autotune.tuning_logs import Database
+from autotune.tuning_logs import Accept, Database
+from autotune.tuning_logs.accept import VERIFIED
 
 What: TypeAlias = "Workload | Output | str"
 Where: TypeAlias = "Database | str | PathLike[str] | None"
@@ -133,16 +134,17 @@ def lower(
 
 def find(
     operator: What, target: str | Target = "native", *, threads: int = 1, database: Where = None,
-    **params: int | str | bool,
+    accept: Accept = VERIFIED, **params: int | str | bool,
 ) -> Found:  # fmt: skip
     """The schedule that ``build`` takes, and who served it: the database (``exact``, or ``near``: that of another shape
-    or device, made legal for this one) or the analytic model (``analytic``).
+    or device, made legal for this one) or the analytic model (``analytic``). ``accept`` says which of the database's
+    records count: by default the verified ones, of any age and toolchain.
     """
     chosen = _target(target)
     threads = check_count("threads", threads)
     work = workload(operator, **params)
     with open_for_lookup(database) as opened:
-        return find_schedule(work, chosen, threads, opened)
+        return find_schedule(work, chosen, threads, opened, accept)
 
 
 def workload(operator: What, **params: int | str | bool) -> Workload:
@@ -222,7 +224,7 @@ def _choose(
         raise UsageError(f"schedule is {given!r}; it must be a Schedule")
     if given is None:
         assert not isinstance(operator, Schedule)
-        return find(operator, target, threads=threads, database=database, **params).schedule
+        return find(operator, target, threads=threads, database=database, accept=VERIFIED, **params).schedule
     if given.knobs:
         names = ", ".join(knob.name for knob in given.knobs)
         raise UsageError(f"the schedule leaves knobs open ({names}); with_knobs sets them")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from test_cli import run
 
+import autotune
 from autotune.schedules.schedule import Schedule
 from autotune.search.lookup import Asked, find_near, find_schedule
 from autotune.search.relegalize import relegalized
@@ -79,6 +80,13 @@ def test_exact_before_near_before_analytic(database: Database) -> None:
     assert find_schedule(TUNED, native_target(), 1, None).source == "analytic"
     strict = Accept(toolchain="another", others="never")
     assert find_schedule(TUNED, native_target(), 1, database, strict).source == "analytic"
+
+
+def test_the_face_takes_which_records_count(database: Database) -> None:
+    shape = {"m": 48, "n": 64, "k": 40}
+    assert autotune.find("matmul", database=database, **shape).source == "exact"
+    strict = autotune.Accept(toolchain="another", others="never")
+    assert autotune.find("matmul", database=database, accept=strict, **shape).source == "analytic"
 
 
 def test_the_nearest_that_works_is_served(database: Database) -> None:

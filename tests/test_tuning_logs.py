@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import platform
 import random
 import shutil
@@ -611,6 +612,51 @@ class TestMigration:
         path.with_name("tuning.db.version1").mkdir()
         assert "cannot be used" in refusal(path)
         assert run_sql(path, "PRAGMA user_version") == (1,)
+
+    def test_by_several_at_once(self, path: Path) -> None:
+        make_version1(path)
+        context = multiprocessing.get_context("spawn")
+        barrier = context.Barrier(3)
+        processes = [context.Process(target=open_together, args=(barrier, path)) for _ in range(3)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        assert [process.exitcode for process in processes] == [0, 0, 0]
+        assert run_sql(path.with_name("tuning.db.version1"), "SELECT count(*) FROM records") == (10,)
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+    def test_killed_meanwhile(self, path: Path) -> None:
+        script = textwrap.dedent("""
+            import os, random, signal, sys, time
+            from pathlib import Path
+            from autotune.tuning_logs import Database
+
+            path, text = Path(sys.argv[1]), Path(sys.argv[1]).read_bytes()
+            for attempt in range(60):
+                for leftover in path.parent.glob("tuning.db*"):
+                    leftover.unlink()
+                path.write_bytes(text)
+                process = os.fork()
+                if not process:
+                    Database.open(path)
+                    os._exit(0)
+                time.sleep(attempt * 0.0007)
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+                with Database.open(path) as database:
+                    assert database.count() == 10 and len(database.tasks()) == 2, attempt
+        """)
+        make_version1(path)
+        with closing(sqlite3.connect(path)) as raw:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        subprocess.run([sys.executable, "-c", script, str(path)], check=True, timeout=120)
+
+
+def open_together(barrier: Any, path: Path) -> None:
+    barrier.wait(60)
+    with Database.open(path) as database:
+        assert database.count() == 10
 
 
 class TestProvenance:
