@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from autotune.tensor_expr import max as maximum
 from autotune.tensor_expr import min as minimum
 from autotune.tensor_expr import sum as total
 from autotune.tensor_expr.evaluate import evaluate
+from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.serialize import canonical_text, from_json, to_json
 
 X = np.array([[-1.5, 2.0, 0.25], [4.0, -3.0, 0.5]])
@@ -190,3 +192,27 @@ def test_two_tensors_of_one_name() -> None:
     a, b = placeholder((4,), "float32", "a"), placeholder((4,), "float32", "a")
     with pytest.raises(UsageError, match="two tensors are named 'a'"):
         graph(compute((4,), lambda i: a[i] + b[i], name="y"))
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (lambda i: i // 2, "index 0 runs from 0 to 9, but that dimension has 8 elements"),
+        (lambda i: (i - 3) // 2, "index 0 runs from -2 to 8"),
+        (lambda i: minimum(i, 12), "index 0 runs from 0 to 12"),
+    ],
+)
+def test_monotone_reads_that_leave_their_tensor_are_refused(index: Any, message: str) -> None:
+    x = placeholder((8, 9), name="x")
+    with pytest.raises(UsageError, match=message):
+        compute((20,), lambda i: x[index(i), 0])
+    guarded = compute((20,), lambda i: select((index(i) >= 0) & (index(i) < 8), x[index(i), 0], 0.0))
+    values = np.arange(72, dtype=np.float32).reshape(8, 9)
+    rows = evaluate(compute((20,), index), {})
+    expected = [values[row, 0] if 0 <= row < 8 else 0 for row in rows]
+    np.testing.assert_array_equal(evaluate(guarded, {"x": values}), expected)
+
+
+def test_an_operators_parameters_go_by_name() -> None:
+    with pytest.raises(UsageError, match="matmul takes its parameters by name, not 4; they are: m, n, k"):
+        get_operator("matmul")(4, 4, 4)

@@ -88,7 +88,7 @@ def check_folded(state: State, stage: Stage) -> None:
         ways = [f"{at}{'' if forward else ' (not only forward)'}" for at, forward in sorted(slides.items())]
         raise ScheduleError(
             f"stage {stage.name!r}: fold_storage needs that axis {loop!r} of {holder!r} moves what is read forward in "
-            f"dimension {dim} alone; it moves dimensions: {', '.join(ways) or 'none'}"
+            f"dimension {dim} alone; it moves dimensions: {', '.join(ways) or 'none in a way that is known'}"
         )
     parts = [part for part in stage.layout or () if part.logical == dim]
     if len(parts) > 1:

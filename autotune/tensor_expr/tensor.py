@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, overload
 
 from autotune.errors import UsageError
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.affine import affine
+from autotune.tensor_expr.affine import affine, is_monotone
 from autotune.tensor_expr.expr import (
     Accumulation,
     Axis,
@@ -145,11 +145,12 @@ Output: TypeAlias = "Tensor | Component | tuple[Tensor | Component, ...]"
 def _inside(index: Expr, size: int) -> Expr:
     """The index, clamped to ``[0, size)`` where it depends on data or is otherwise not known to stay there.
 
-    Linear indices stay as they are: ``compute`` refuses those that leave the tensor, and a select may guard them.
+    Linear and monotone indices stay as they are: ``compute`` refuses those that leave the tensor, which can be proven,
+    and a select may guard them.
     """
-    form = affine(index)
-    if all(isinstance(atom, Axis) for atom, _ in form.terms.values()):
+    if is_monotone(index):
         return index
+    form = affine(index)
     axes: dict[Var, tuple[int, int]] = {node: (0, node.extent - 1) for node in walk([index]) if isinstance(node, Axis)}
     low, high = Ranges(axes).interval(form)
     if low >= 0 and high < size:
@@ -267,7 +268,7 @@ def _check_accumulations(name: str, axes: tuple[Axis, ...], bodies: tuple[Expr, 
 
 
 def _check_reads(name: str, axes: tuple[Axis, ...], bodies: tuple[Expr, ...]) -> None:
-    """Refuse a read that is certain to leave its tensor: where no select guards it, and its index is linear."""
+    """Refuse a read that is certain to leave its tensor: where no select guards it, and its index is monotone."""
     reduce_axes = bodies[0].axes if isinstance(bodies[0], Reduce) else ()
     ranges = Ranges({axis: (0, axis.extent - 1) for axis in (*axes, *reduce_axes)})
     for node in _unguarded(bodies):
@@ -276,8 +277,8 @@ def _check_reads(name: str, axes: tuple[Axis, ...], bodies: tuple[Expr, ...]) ->
         for dim, (index, size) in enumerate(zip(node.indices, node.tensor.shape, strict=True)):
             form = affine(index)
             low, high = ranges.interval(form)
-            exact = all(isinstance(atom, Axis) for atom, _ in form.terms.values())
-            if (exact and (low < 0 or high >= size)) or high < 0 or low >= size:
+            attained = is_monotone(index)  # both ends of the interval are
+            if (attained and (low < 0 or high >= size)) or high < 0 or low >= size:
                 raise UsageError(
                     f"compute {name!r} reads {node.tensor.name!r} out of bounds: index {dim} runs from {low} "
                     f"to {high}, but that dimension has {size} elements; guard the read with select"

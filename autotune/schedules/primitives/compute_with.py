@@ -114,7 +114,10 @@ def _loop_problem(state: State, stage: Stage, sibling: Stage) -> str:
             if one.init_at == own:
                 return f"{one.name!r} is initialised before axis {own!r}"
         if stage.kind(loop) != sibling.kind(other):
-            return f"axis {loop!r} is {stage.kind(loop)}, and {other!r} of {sibling.name!r} is {sibling.kind(other)}"
+            return (
+                f"axis {loop!r} is {stage.kind(loop)}, and {other!r} of {sibling.name!r} is {sibling.kind(other)}; "
+                "annotate both alike before compute_with"
+            )
         if loop in stage.details.asking:
             return (
                 f"axis {loop!r} is partitioned, prefetches or has a pragma; let {other!r} of {sibling.name!r} do that"

@@ -36,12 +36,15 @@ class Operator:
     declare: Callable[..., Workload]
     family: str
 
-    def __call__(self, **given: Any) -> Workload:
+    def __call__(self, *unnamed: Any, **given: Any) -> Workload:
         """The workload for the given parameters, the others at their defaults.
 
-        Raises ``UsageError`` for a parameter that does not exist or a value that makes no sense.
+        Raises ``UsageError`` for a parameter that is not named, does not exist, or has a value that makes no sense.
         """
         known = {param.name: param for param in self.params}
+        if unnamed:
+            names = ", ".join(known)
+            raise UsageError(f"{self.name} takes its parameters by name, not {unnamed[0]!r}; they are: {names}")
         for name in given:
             if name not in known:
                 raise unknown(f"parameter of {self.name}", name, known)
