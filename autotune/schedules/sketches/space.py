@@ -19,7 +19,7 @@ from autotune.schedules.sketches.vector_axis import vector_axis
 from autotune.targets.facts import Target
 from autotune.tensor_expr.tensor import Tensor
 
-SPACE_VERSION = 4  # counts up whenever the sketches of an operator, or the choices of a knob, change
+SPACE_VERSION = 5  # counts up whenever the sketches of an operator, or the choices of a knob, change
 
 RULES: tuple[Rule, ...] = (
     inline,  # element-wise stages vanish first, so that the others see the expressions that remain
