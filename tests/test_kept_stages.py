@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from differential import compare, inputs_of
+from golden import check_json, check_loops, check_numbers
 from operators_for_tests import chain, double
 
 from autotune.errors import ScheduleError
@@ -125,24 +125,18 @@ kernel(k: input float32[1], x: input float32[5, 21], y: output float32[5, 21])
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_loops(name: str) -> None:
-    output, apply, text = GOLDEN[name]
-    assert show(lower(apply(create_schedule(output)), X86_AVX512, check=True)) == text.strip()
+    check_loops(GOLDEN[name])
 
 
 @pytest.mark.parametrize("target", RUNNABLE, ids=lambda target: target.name)
 @pytest.mark.parametrize("name", GOLDEN)
 def test_numbers(name: str, target: Target) -> None:
-    output, apply, _ = GOLDEN[name]
-    assert compare(apply(create_schedule(output)), target) == ""
+    check_numbers(GOLDEN[name], target)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_json_both_ways(name: str) -> None:
-    output, apply, text = GOLDEN[name]
-    schedule = apply(create_schedule(output))
-    again = Schedule.from_json(output, json.loads(schedule.text))
-    assert again.text == schedule.text
-    assert show(lower(again, X86_AVX512)) == text.strip()
+    check_json(GOLDEN[name])
 
 
 def interpreted(schedule: Schedule, target: Target = X86_AVX2) -> bool:

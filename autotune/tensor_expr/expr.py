@@ -1,4 +1,4 @@
-"""Scalar expressions.
+"""Scalar expressions: all nodes of one IR, what builds them, and how they are walked and rewritten.
 
 An expression is an immutable DAG of the nodes below. ``+ - * / // % **``, ``& | ^ ~ << >>`` and comparisons build
 nodes, with Python numbers taking the dtype of the other operand; ``//`` and ``%`` round towards minus infinity as in

@@ -13,6 +13,12 @@ from autotune.lowering.ir import Buffer
 from autotune.targets.llvm.emitter import Emitter, vector_type
 
 Cells = dict[tuple[int, ...], dict[int, tuple[str, int]]]
+_UNWRITTEN = ("poison", 0)
+
+
+def copied(cells: Mapping[Buffer, Cells]) -> dict[Buffer, Cells]:
+    """The cells of all buffers, to be changed without changing the others'."""
+    return {buffer: {key: dict(row) for key, row in rows.items()} for buffer, rows in cells.items()}
 
 
 class Registers:
@@ -32,6 +38,24 @@ class Registers:
         """A cell takes a new value."""
         key, start = self.split(buffer, index)
         self.cells.setdefault(buffer, {}).setdefault(key, {})[start] = (value, width)
+
+    def merge(self, one: tuple[str, Mapping[Buffer, Cells]], other: tuple[str, Mapping[Buffer, Cells]]) -> None:
+        """Where two arms meet, each the label of its last block and its cells: phis for what differs."""
+        (label_a, cells_a), (label_b, cells_b) = one, other
+        self.cells = {}
+        for buffer in dict.fromkeys((*cells_a, *cells_b)):
+            rows_a, rows_b = cells_a.get(buffer, {}), cells_b.get(buffer, {})
+            for key in {**rows_a, **rows_b}:
+                row_a, row_b = rows_a.get(key, {}), rows_b.get(key, {})
+                for start in {**row_a, **row_b}:
+                    width = (row_a.get(start) or row_b[start])[1]
+                    # A cell that one arm alone has written is read only where that arm has run.
+                    a, b = row_a.get(start, _UNWRITTEN)[0], row_b.get(start, _UNWRITTEN)[0]
+                    merged = a
+                    if a != b:
+                        kind = vector_type(buffer.dtype, width)
+                        merged = self.emitter.emit(f"phi {kind} [{a}, %{label_a}], [{b}, %{label_b}]")
+                    self.cells.setdefault(buffer, {}).setdefault(key, {})[start] = (merged, width)
 
     def load(self, buffer: Buffer, index: tuple[int, ...], along: int | None, width: int) -> str:
         """``width`` elements from a constant index on, along a dimension (None: one element)."""

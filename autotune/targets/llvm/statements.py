@@ -29,7 +29,7 @@ from autotune.targets.llvm.emitter import Emitter, Lines, vector_type
 from autotune.targets.llvm.expressions import Expressions
 from autotune.targets.llvm.memory import Memory
 from autotune.targets.llvm.module import Module, ThreadBody
-from autotune.targets.llvm.registers import Cells, Registers
+from autotune.targets.llvm.registers import Cells, Registers, copied
 from autotune.targets.llvm.tensor_instructions import TensorInstructions, instruction_for
 from autotune.tensor_expr.expr import Binary, Expr
 
@@ -303,34 +303,19 @@ class FunctionEmitter:
         emitter, registers = self.emitter, self.registers
         labels = [emitter.fresh_label() for _ in range(3)]
         emitter.lines.append(f"br i1 {condition}, label %{labels[0]}, label %{labels[1]}")
-        before = _copy(registers.cells)
+        before = copied(registers.cells)
         ends: list[tuple[str, dict[Buffer, Cells]]] = []
         for label, arm in zip(labels, (then, otherwise), strict=False):
             emitter.start_block(label)
             emitter.push_scope()
-            registers.cells = _copy(before)
+            registers.cells = copied(before)
             if arm is not None:
                 arm()
             emitter.pop_scope()
             ends.append((emitter.label, registers.cells))
             emitter.branch(labels[2])
         emitter.start_block(labels[2])
-        registers.cells = {}
-        (label_a, cells_a), (label_b, cells_b) = ends
-        for buffer in (*cells_a, *(buffer for buffer in cells_b if buffer not in cells_a)):
-            rows_a, rows_b = cells_a.get(buffer, {}), cells_b.get(buffer, {})
-            for key in {**rows_a, **rows_b}:
-                row_a, row_b = rows_a.get(key, {}), rows_b.get(key, {})
-                for start in {**row_a, **row_b}:
-                    width = (row_a.get(start) or row_b[start])[1]
-                    # A cell that one arm alone has written is read only where that arm has run.
-                    a, b = row_a.get(start, _UNWRITTEN)[0], row_b.get(start, _UNWRITTEN)[0]
-                    merged = a
-                    if a != b:
-                        merged = emitter.emit(
-                            f"phi {vector_type(buffer.dtype, width)} [{a}, %{label_a}], [{b}, %{label_b}]"
-                        )
-                    registers.cells.setdefault(buffer, {}).setdefault(key, {})[start] = (merged, width)
+        registers.merge(*ends)
 
     # -- threads -----------------------------------------------------------------------------------------------
 
@@ -394,12 +379,5 @@ class FunctionEmitter:
         emitter.lines.append("ret void")
 
 
-_UNWRITTEN = ("poison", 0)
-
-
 def _stored(body: Stmt) -> list[Buffer]:
     return list(dict.fromkeys(store.buffer for stmt in statements(body) for store in stores(stmt)))
-
-
-def _copy(cells: dict[Buffer, Cells]) -> dict[Buffer, Cells]:
-    return {buffer: {key: dict(row) for key, row in rows.items()} for buffer, rows in cells.items()}
