@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from autotune.api import lower as lower
     from autotune.api import tune as tune
     from autotune.cli.progress import ProgressBar as ProgressBar
+    from autotune.cost_model.model import CostModel as CostModel
     from autotune.display.diff import Diff as Diff
     from autotune.errors import AutotuneError as AutotuneError
     from autotune.errors import ScheduleError as ScheduleError
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "autotune.api": ("assemble", "build", "compile_object", "find", "lower", "tune"),
     "autotune.cli.progress": ("ProgressBar",),
+    "autotune.cost_model.model": ("CostModel",),
     "autotune.display.diff": ("Diff",),
     "autotune.errors": ("AutotuneError", "ScheduleError", "TargetError", "UsageError"),
     "autotune.lowering.loops": ("Loops",),

@@ -16,6 +16,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
+from autotune.cost_model.models import CostModel, make_cost_model
 from autotune.errors import UsageError, unknown
 from autotune.fuzz.proof import prove
 from autotune.lowering.loops import Loops
@@ -47,13 +48,15 @@ DEFAULTS = TuneOptions()
 
 def tune(
     operator: What, target: str | Target = "native", trials: int = DEFAULTS.trials, *, threads: int = 1,
-    budget: float | None = DEFAULTS.budget, strategy: str = DEFAULTS.strategy, seed: int = DEFAULTS.seed,
-    database: Where = None, listeners: Sequence[Listener] = (), verify: bool = False, **params: int | str | bool,
+    budget: float | None = DEFAULTS.budget, strategy: str = DEFAULTS.strategy,
+    cost_model: str | CostModel = DEFAULTS.cost_model, seed: int = DEFAULTS.seed, database: Where = None,
+    listeners: Sequence[Listener] = (), verify: bool = False, **params: int | str | bool,
 ) -> TuneResult:  # fmt: skip
     """Search for the fastest schedule on this machine, keeping every trial in the database.
 
     ``trials`` counts those of earlier runs of the same task: the same call again resumes, or measures the winner once
     more. ``budget`` is in seconds of wall clock, ``database`` a path or an open database (default: the user's own).
+    ``cost_model`` is the name of one, or an object with the methods of ``CostModel``.
     Ctrl-C ends the search early, and the best so far is returned. ``verify``: every candidate's loops are checked
     between the passes that make them, and the winner's are interpreted (``proof`` in the result says how); where they
     do not compute what the operator means, ``AutotuneError`` is raised.
@@ -61,12 +64,16 @@ def tune(
     Raises ``UsageError`` for what makes no sense, ``TargetError`` for a target that this machine cannot run, and
     ``DatabaseError`` for a database that cannot be used, all before anything runs.
     """
-    options = TuneOptions(trials=trials, budget=budget, strategy=strategy, seed=seed, check=verify)
+    options = TuneOptions(
+        trials=trials, budget=budget, strategy=strategy, seed=seed, check=verify,
+        cost_model=cost_model if isinstance(cost_model, str) else type(cost_model).__name__,
+    )  # fmt: skip
     task = tuning_task(operator, target, threads, **params)
     if strategy not in strategies():
         raise unknown("strategy", strategy, strategies())
+    model = make_cost_model(cost_model, options.seed)
     with open_database(database) as opened:
-        result = Tuner(task, opened, options, listeners).run()
+        result = Tuner(task, opened, options, listeners, model=model).run()
     if not verify or result.schedule is None:
         return result
     return replace(result, proof=prove(task.workload, result.schedule, task.target).text)

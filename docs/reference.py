@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import autotune
+from autotune.cost_model.models import cost_models
 from autotune.lowering.printer import show_expr
 from autotune.schedules.primitives import primitives
 from autotune.schedules.tensor_intrinsics import tensor_intrinsics
@@ -26,7 +27,13 @@ INDEX = Path(__file__).with_name("reference.md")
 FOLDER = Path(__file__).with_name("reference")
 # The parts of the Python page: what they are called, and the modules whose public names they hold.
 PARTS = {
-    "Tuning and building": ("autotune.api", "autotune.search.", "autotune.targets.", "autotune.tuning_logs"),
+    "Tuning and building": (
+        "autotune.api",
+        "autotune.search.",
+        "autotune.cost_model.",
+        "autotune.targets.",
+        "autotune.tuning_logs",
+    ),
     "Expressions": ("autotune.tensor_expr",),
     "Schedules and loops": ("autotune.schedules.", "autotune.lowering.", "autotune.display."),
     "Progress and errors": ("autotune.cli.", "autotune.errors"),
@@ -171,6 +178,13 @@ def strategies_page() -> str:
     return "\n\n".join(_entry(name, strategy.__doc__) for name, strategy in strategies().items())
 
 
+def models_page() -> str:
+    """The cost models."""
+    parts = ["`tune(cost_model=...)` and `--cost-model` take the name of one; [how they compare](../cost_model.md)."]
+    parts += [_entry(name, model.__doc__) for name, model in cost_models().items()]
+    return "\n\n".join(parts)
+
+
 def targets_page() -> str:
     """The targets and their facts."""
     parts = ["`native` is the widest of these that the machine runs, with its extensions."]
@@ -197,6 +211,7 @@ def index() -> str:
         "primitives": [("Schedule steps", primitives())],
         "intrinsics": [("Of tensors", tensor_intrinsics())],
         "strategies": [("Search", strategies())],
+        "models": [("Of cost", cost_models())],
         "targets": [("Processors", facts.TARGETS)],
     }
     parts = [
@@ -220,7 +235,8 @@ def pages() -> Mapping[Path, str]:
     bodies = {
         "python": python_page(), "operators": operators_page(), "algorithms": algorithms_page(),
         "primitives": primitives_page(),
-        "intrinsics": intrinsics_page(), "strategies": strategies_page(), "targets": targets_page(),
+        "intrinsics": intrinsics_page(), "strategies": strategies_page(), "models": models_page(),
+        "targets": targets_page(),
     }  # fmt: skip
     return {
         INDEX: index(),

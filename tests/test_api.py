@@ -117,6 +117,10 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
         autotune.build("matmul", threads=0)
     with pytest.raises(UsageError, match="unknown strategy 'luck'; known: evolutionary, random"):
         autotune.tune("matmul", strategy="luck", database=tmp_path / "none.db")
+    with pytest.raises(UsageError, match="unknown cost model 'luck'; known: analytic, random, xgboost"):
+        autotune.tune("matmul", cost_model="luck", database=tmp_path / "none.db")
+    with pytest.raises(UsageError, match="a cost model is an object with predict, spread and update, or a name"):
+        autotune.tune("matmul", cost_model=object(), database=tmp_path / "none.db")  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from autotune.cost_model.analytic import estimate
 from autotune.cost_model.features import SCHEMA
-from autotune.cost_model.model import LearnedModel
+from autotune.cost_model.models import cost_models, make_cost_model
+from autotune.cost_model.models.xgboost import LearnedModel
 from autotune.cost_model.nest import describe
 from autotune.lowering.ir import For, If, Load, Stmt, Store, children, loads, statements
 from autotune.lowering.pipeline import lower
@@ -100,3 +101,22 @@ def test_it_is_retrained_only_when_the_measurements_have_grown() -> None:
     assert model.trees is first
     model.update(features, features[:, 0].astype(float))
     assert model.trees is not first
+
+
+@pytest.mark.parametrize("name", cost_models())
+def test_every_model_ranks_a_population_by_its_features_alone(name: str) -> None:
+    features = np.random.default_rng(0).random((50, len(SCHEMA))).astype(np.float32)
+    model = make_cost_model(name, seed=1)
+    first = model.predict(features)
+    assert first.shape == model.spread(features).shape == (50,)
+    assert len(np.unique(first)) == 50 and (model.spread(features) >= 0).all()
+    rows = np.arange(50)[::-7]
+    assert (make_cost_model(name, seed=1).predict(features[rows]) == first[rows]).all()
+    assert len(model.predict(features[:0])) == 0
+
+
+def test_the_random_model_differs_by_seed_and_knows_nothing() -> None:
+    features = np.random.default_rng(0).random((2000, len(SCHEMA))).astype(np.float32)
+    first, second = (make_cost_model("random", seed).predict(features) for seed in (0, 1))
+    for other in (second, features[:, 0]):
+        assert abs(np.corrcoef(first, other)[0, 1]) < 0.1

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import autotune.tensor_expr as te
-from autotune.cost_model.model import AnalyticModel, LearnedModel
+from autotune.cost_model.models.analytic import AnalyticModel
+from autotune.cost_model.models.xgboost import LearnedModel
 from autotune.errors import UsageError
 from autotune.measure.builders import BuildOptions
 from autotune.search.events import Listener, Progress, TuneResult

@@ -16,6 +16,7 @@ from autotune.cli.options import Duration, database_option, json_option, target_
 from autotune.cli.progress import ProgressBar
 from autotune.cli.report import one_object, plural, reasons, tune_json, tune_summary
 from autotune.cli.start import INTERRUPTED
+from autotune.cost_model.models import cost_models
 from autotune.errors import AutotuneError
 from autotune.search.events import TuneResult
 from autotune.search.strategies import strategies
@@ -36,6 +37,10 @@ def tune_command(operator: Operator) -> click.Command:
         click.Option(
             ["--strategy"], default=DEFAULTS.strategy, show_default=True, help=f"one of {', '.join(strategies())}"
         ),
+        click.Option(
+            ["--cost-model"], default=DEFAULTS.cost_model, show_default=True,
+            help=f"what the search ranks candidates by: one of {', '.join(cost_models())}",
+        ),
         click.Option(["--seed"], type=int, default=DEFAULTS.seed, show_default=True, help="of all random choices"),
         database_option(),
         verify_option("check every candidate's loops between passes, and interpret the winner's"),
@@ -49,15 +54,15 @@ def tune_command(operator: Operator) -> click.Command:
 
 
 def _tune(
-    operator: Operator, *, target: str, trials: int, threads: int, budget: float | None, strategy: str, seed: int,
-    database: Path | None, verify: bool, as_json: bool, quiet: bool, **params: Any,
+    operator: Operator, *, target: str, trials: int, threads: int, budget: float | None, strategy: str,
+    cost_model: str, seed: int, database: Path | None, verify: bool, as_json: bool, quiet: bool, **params: Any,
 ) -> None:  # fmt: skip
     path = (database or default_path()).absolute()
     workload = operator(**params)
     with nullcontext() if quiet else ProgressBar() as bar:
         result = tune(
-            workload, target, trials, threads=threads, budget=budget, strategy=strategy, seed=seed, database=path,
-            listeners=[bar] if bar else [], verify=verify,
+            workload, target, trials, threads=threads, budget=budget, strategy=strategy, cost_model=cost_model,
+            seed=seed, database=path, listeners=[bar] if bar else [], verify=verify,
         )  # fmt: skip
     click.echo(one_object(tune_json(result, str(path))) if as_json else tune_summary(result, str(path), trials, budget))
     if result.interrupted:

@@ -1,72 +1,63 @@
-"""Models that say how fast candidates will be, behind one interface."""
+"""What a cost model is, and the registry of those that exist."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-import xgboost
 
-from autotune.cost_model.features import SCHEMA
+from autotune.errors import UsageError, unknown
 
 ANALYTIC = 0  # the feature that holds the analytic estimate, log2(1 + cycles)
 
 
+@runtime_checkable
 class CostModel(Protocol):
-    """Predicts log2 of a candidate's time, up to a constant; lower is better."""
+    """Predicts log2 of candidates' seconds, up to a constant that all candidates of a task share; lower is better.
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """One value for each row of features [candidates x len(SCHEMA)]."""
-
-    def update(self, features: np.ndarray, log_seconds: np.ndarray) -> None:
-        """Learn from all that has been measured so far: features and log2 of seconds."""
-
-
-class AnalyticModel:
-    """The analytic estimate alone."""
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        return features[:, ANALYTIC]
-
-    def update(self, features: np.ndarray, log_seconds: np.ndarray) -> None:
-        """Measurements change nothing."""
-
-
-class LearnedModel:
-    """The analytic estimate, corrected by gradient-boosted trees (XGBoost: Chen and Guestrin, KDD 2016).
-
-    The trees learn log2(measured / estimated), so that the model starts as the analytic one. They are retrained
-    whenever the measurements have grown by a factor, not each time.
+    ``features`` is [candidates x len(SCHEMA)], as ``features.evaluate`` makes them.
     """
 
-    GROWTH = 1.4
-    LEAST = 12
-    PARAMETERS: ClassVar[dict[str, object]] = {
-        "objective": "reg:squarederror", "max_depth": 5, "eta": 0.15, "subsample": 0.9, "min_child_weight": 1.0,
-        "lambda": 1.0, "tree_method": "hist", "nthread": 1, "verbosity": 0,
-    }  # fmt: skip
-    ROUNDS = 60
-
-    def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
-        self.trees: xgboost.Booster | None = None
-        self.trained_on = 0
-
     def predict(self, features: np.ndarray) -> np.ndarray:
-        prior = features[:, ANALYTIC]
-        if self.trees is None or not len(features):
-            return prior
-        return prior + self.trees.inplace_predict(np.ascontiguousarray(features))
+        """[candidates], log2 seconds."""
+
+    def spread(self, features: np.ndarray) -> np.ndarray:
+        """[candidates]: standard deviation of what the model's members predict, log2 seconds; zeros where it has one
+        member."""
 
     def update(self, features: np.ndarray, log_seconds: np.ndarray) -> None:
-        count = len(log_seconds)
-        if count < max(self.LEAST, self.trained_on * self.GROWTH):
-            return
-        assert features.shape[1] == len(SCHEMA)
-        residual = log_seconds - features[:, ANALYTIC]
-        # What is slower than several times the best need not be told apart: the trees' leaves go to what is fast.
-        best = log_seconds.min()
-        weight = np.exp2(-np.clip(log_seconds - best, 0.0, 4.0))
-        data = xgboost.DMatrix(features, label=residual, weight=weight)
-        self.trees = xgboost.train({**self.PARAMETERS, "seed": self.seed}, data, num_boost_round=self.ROUNDS)
-        self.trained_on = count
+        """Learn from all that has been measured so far: features, and log2 of seconds."""
+
+
+Factory = Callable[[int], CostModel]
+_COST_MODELS: dict[str, Factory] = {}
+
+
+def cost_model(name: str) -> Callable[[Factory], Factory]:
+    """Register a class ``(seed) -> CostModel`` under a name."""
+
+    def decorate(factory: Factory) -> Factory:
+        _COST_MODELS[name] = factory
+        return factory
+
+    return decorate
+
+
+def cost_models() -> Mapping[str, Factory]:
+    """All cost models by name."""
+    return dict(sorted(_COST_MODELS.items()))
+
+
+def make_cost_model(chosen: str | CostModel, seed: int) -> CostModel:
+    """The cost model of that name, or the object itself; ``UsageError`` for what is neither, naming those there are."""
+    if isinstance(chosen, str):
+        if chosen not in _COST_MODELS:
+            raise unknown("cost model", chosen, _COST_MODELS)
+        return _COST_MODELS[chosen](seed)
+    if isinstance(chosen, type) or not isinstance(chosen, CostModel):
+        raise UsageError(
+            f"a cost model is an object with predict, spread and update, or a name ({', '.join(cost_models())}), "
+            f"not {chosen!r:.100}"
+        )
+    return chosen

@@ -46,6 +46,7 @@ def load_history(database: Database, task: TuningTask, space: SearchSpace) -> Hi
 def run_record(run_id: str, options: TuneOptions) -> Run:
     """This run, as the database keeps it."""
     asked = {"trials": options.trials, "budget": options.budget, "strategy": options.strategy, "batch": options.batch}
+    asked["cost_model"] = options.cost_model
     return Run(
         run_id=run_id,
         seed=options.seed,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from autotune.cost_model.model import AnalyticModel
+from autotune.cost_model.models.analytic import AnalyticModel
 from autotune.errors import AutotuneError
 from autotune.lowering.pipeline import lower
 from autotune.schedules.schedule import Schedule

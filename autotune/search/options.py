@@ -27,6 +27,7 @@ class TuneOptions:
     trials: int = 200
     budget: float | None = None
     strategy: str = "evolutionary"
+    cost_model: str = "xgboost"
     seed: int = 0
     batch: int = 16
     finalists: int = 6

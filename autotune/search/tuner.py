@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from autotune.cost_model.model import CostModel, LearnedModel
+from autotune.cost_model.models import CostModel, make_cost_model
 from autotune.measure.builders import BuildResult
 from autotune.measure.process import wait_any
 from autotune.measure.results import MeasureResult
@@ -70,9 +70,8 @@ class Tuner:
         self._watch = _Stopwatch()
         self._began = time.monotonic()
         self.space = space or SearchSpace(task.workload.output, task.target, task.threads)
-        self.strategy = make_strategy(
-            self.options.strategy, self.space, model or LearnedModel(self.options.seed), self.options.seed
-        )
+        self.model = model or make_cost_model(self.options.cost_model, self.options.seed)
+        self.strategy = make_strategy(self.options.strategy, self.space, self.model, self.options.seed)
         self.run_id = uuid.uuid4().hex
         self.records: list[Record] = []
         self.new_trials = 0
