@@ -15,7 +15,11 @@ from autotune.tuning_logs import Record
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a search stands. ``trials`` and ``failed`` count earlier runs' trials of the task too; times in seconds."""
+    """Where a search stands. ``trials`` and ``failed`` count earlier runs' trials of the task too; times in seconds.
+
+    ``limit_seconds`` is what the roofline allows at least, and ``limit`` which of its roofs that is: ``compute`` or
+    ``memory``.
+    """
 
     task: TuningTask
     trials: int
@@ -26,6 +30,13 @@ class Progress:
     peak_flops: float | None
     elapsed: float
     budget: float | None
+    limit: str = "compute"
+    limit_seconds: float | None = None
+
+    @property
+    def limit_fraction(self) -> float | None:
+        """The best trial's speed as a share of what the roofline allows; None while either is unknown."""
+        return self.limit_seconds / self.best_seconds if self.limit_seconds and self.best_seconds else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,8 @@ class TuneResult:
     counts errors by kind, with an example message each. Not ``confirmed`` is a result whose final did not take place:
     then these are the best trial's own figures. ``time_spent`` splits ``elapsed`` (both in seconds) by what the
     driver did; ``proof`` says, where it was asked for, how the winner was interpreted; ``trials`` counts earlier
-    runs' trials of the task too, ``new_trials`` only this run's.
+    runs' trials of the task too, ``new_trials`` only this run's. ``stopped`` says why the search ended before its
+    trials were used up.
     """
 
     task: TuningTask
@@ -55,6 +67,7 @@ class TuneResult:
     time_spent: Mapping[str, float] = field(default_factory=dict)
     confirmed: bool = True
     proof: str = ""
+    stopped: str = ""
 
     @property
     def gflops(self) -> float | None:
@@ -88,6 +101,6 @@ class Listener:
     def on_finish(self, result: TuneResult) -> None:
         """The search is over."""
 
-    def should_stop(self, progress: Progress) -> bool:
-        """Asked after every trial: True ends the search as if its trials were used up."""
+    def should_stop(self, progress: Progress) -> bool | str:
+        """Asked after every trial: True, or a sentence that says why, ends the search as if its trials were used up."""
         return False

@@ -14,39 +14,43 @@ from autotune.measure.results import MeasureResult
 from autotune.search import provenance
 from autotune.search.options import TuneOptions
 from autotune.search.space import Population, SearchSpace
-from autotune.search.task import TuningTask
 from autotune.targets.llvm.build import FLAGS, TOOLCHAIN
-from autotune.tuning_logs import Database, Record, Run
+from autotune.tuning_logs import Database, Record, Run, Task
 from autotune.version import VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All ``records`` of the task's trials; those that the space still has, as ``population`` with ``known``
-    records."""
+    """All ``records`` of the task's trials; those that the space still has, as ``population`` with ``known`` records.
+
+    ``after`` names the last trial that the database held of any task: all that was known then stands before it.
+    """
 
     records: list[Record]
     population: Population
     known: list[Record]
     next_batch: int
+    after: str
 
 
-def load_history(database: Database, task: TuningTask, space: SearchSpace) -> History:
-    """What earlier runs measured of the task."""
-    records = database.records(task.key, phase="trial")
+def load_history(database: Database, task: Task, space: SearchSpace, after: str | None = None) -> History:
+    """What earlier runs measured of the task; with ``after``, what was known when that was the last trial."""
+    after = database.last_trial() if after is None else after
+    records = database.records(task, phase="trial", until=after)
     population, known = space.empty().population, []
     for record in records:
         found = space.find(record.sketch, record.knobs)
         if found is not None:
             population = population.join(found)
             known.append(record)
-    return History(records, population, known, max((r.batch for r in records), default=-1) + 1)
+    return History(records, population, known, max((r.batch for r in records), default=-1) + 1, after)
 
 
-def run_record(run_id: str, options: TuneOptions) -> Run:
-    """This run, as the database keeps it."""
+def run_record(run_id: str, options: TuneOptions, history: History) -> Run:
+    """This run, as the database keeps it: with all that a replay needs."""
     asked = {"trials": options.trials, "budget": options.budget, "strategy": options.strategy, "batch": options.batch}
-    asked["cost_model"] = options.cost_model
+    asked |= {"cost_model": options.cost_model, "patience": options.patience, "stop_at": options.stop_at}
+    asked["after"] = history.after
     return Run(
         run_id=run_id,
         seed=options.seed,

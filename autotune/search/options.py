@@ -19,6 +19,8 @@ MAX_SEED = 2**63 - 1  # what the database and the model's library take
 class TuneOptions:
     """``trials`` in all for the task, earlier runs' included; ``budget`` in seconds of wall clock, None for no limit.
 
+    The search ends early when ``patience`` trials in a row brought no improvement by 1%, or when the best reaches the
+    fraction ``stop_at`` of what the roofline allows; None for neither.
     ``check``: verify the IR of every candidate between passes, and LLVM's, while it is built.
     ``batch`` candidates are proposed at a time; ``finalists`` of the best are measured again head to head, in
     ``rounds``.
@@ -26,6 +28,8 @@ class TuneOptions:
 
     trials: int = 200
     budget: float | None = None
+    patience: int | None = None
+    stop_at: float | None = None
     strategy: str = "evolutionary"
     cost_model: str = "xgboost"
     seed: int = 0
@@ -41,6 +45,10 @@ class TuneOptions:
         bounds |= dict.fromkeys(("batch", "finalists", "rounds"), (1, MAX_TRIALS))
         for name, (least, most) in bounds.items():
             object.__setattr__(self, name, check_count(name, getattr(self, name), least, most))
+        if self.patience is not None:
+            object.__setattr__(self, "patience", check_count("patience", self.patience, 1, MAX_TRIALS))
+        if self.stop_at is not None and not (isinstance(self.stop_at, Real) and 0 < self.stop_at <= 1):
+            raise UsageError(f"stop_at is {self.stop_at!r}; it must be a fraction above 0, at most 1")
         if self.budget is not None:
             if not isinstance(self.budget, Real) or not 0 < self.budget < math.inf:
                 raise UsageError(f"budget is {self.budget!r}; it must be a positive number of seconds")

@@ -1,7 +1,7 @@
 """The search loop: propose, build, measure, record, learn.
 
-Building overlaps measuring. Two batches are in flight at a time, and batch k is proposed from exactly the results of
-batches up to k-2, in their order, however late others arrive: a search replays from its log.
+What is proposed and learnt is ``exploration``'s, building beside measuring is ``pipeline``'s, when to stop and what to
+show are listeners'.
 """
 
 from __future__ import annotations
@@ -9,40 +9,25 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from autotune.cost_model.models import CostModel, make_cost_model
 from autotune.measure.builders import BuildResult
-from autotune.measure.process import wait_any
 from autotune.measure.results import MeasureResult
 from autotune.schedules.schedule import Schedule
 from autotune.search.events import Listener, Progress, TuneResult
+from autotune.search.exploration import Batch, Exploration
 from autotune.search.final import Winner, best_trial, race_finalists
 from autotune.search.history import load_history, run_record, trial_record
 from autotune.search.options import TuneOptions
-from autotune.search.space import Evaluated, SearchSpace
+from autotune.search.pipeline import Pipeline
+from autotune.search.space import SearchSpace
+from autotune.search.stopping import stoppers
 from autotune.search.strategies import make_strategy
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench, open_workbench
 from autotune.tuning_logs import Database, Record
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Proposed candidates and what became of each, by row."""
-
-    number: int
-    candidates: Evaluated
-    records: dict[int, Record] = field(default_factory=dict)
-
-    @property
-    def complete(self) -> bool:
-        return len(self.records) == len(self.candidates)
 
 
 class _Stopwatch:
@@ -66,7 +51,7 @@ class Tuner:
         listeners: Sequence[Listener] = (), space: SearchSpace | None = None, model: CostModel | None = None,
     ) -> None:  # fmt: skip
         self.task, self.database, self.options = task, database, options or TuneOptions()
-        self.listeners = listeners
+        self._all_listeners = (*listeners, *stoppers(self.options))
         self._watch = _Stopwatch()
         self._began = time.monotonic()
         self.space = space or SearchSpace(task.workload.output, task.target, task.threads)
@@ -75,26 +60,22 @@ class Tuner:
         self.run_id = uuid.uuid4().hex
         self.records: list[Record] = []
         self.new_trials = 0
-        self._built: deque[BuildResult] = deque()  # to be measured
-        self._builds: dict[Any, BuildResult] = {}  # being measured
-        self._next_batch = 0
-        self._exhausted = False
         self._watch.lap("space")
 
     def run(self) -> TuneResult:
-        """Search until the trials or the budget are used up, or Ctrl-C; then measure the best again, head to head."""
-        self._resume()
-        interrupted = False
+        """Search until the trials are used up, a listener has had enough, or Ctrl-C; then measure the best again, head
+        to head."""
+        exploration = self._resume()
+        stopped, interrupted = "", False
         with open_workbench(self.task, self.options) as bench:
             self._watch.lap("prepare")
             self._tell("on_start", self.progress())
+            pipeline = Pipeline(bench)
             try:
-                self._search(bench)
+                stopped = self._search(exploration, pipeline)
             except KeyboardInterrupt:
                 interrupted = True
-            bench.builders.close()  # what is still being built or measured is given up
-            if self._builds:
-                bench.measurer.close()
+            pipeline.abandon()
             winner = None
             try:
                 if self._best_seconds() is not None:
@@ -104,74 +85,55 @@ class Tuner:
                 interrupted = True
         winner = winner or best_trial(self.task, self.records)
         self._watch.lap("final")
-        result = self._result(winner, interrupted)
+        result = self._result(winner, stopped, interrupted)
         self._tell("on_finish", result)
         return result
 
-    # -- the loop ----------------------------------------------------------------------------------------------
-
-    def _search(self, bench: Workbench) -> None:
-        in_flight: list[_Batch] = []
+    def _search(self, exploration: Exploration, pipeline: Pipeline) -> str:
+        """The loop; returns why it ended."""
         while True:
-            # Where builders share the measuring core, nothing is built while something is measured.
-            while len(in_flight) < 2 and self._wanted(in_flight) > 0 and (bench.overlap or not self._builds):
-                in_flight.append(self._propose(bench, self._wanted(in_flight)))
-                self._watch.lap("propose")
-                if not len(in_flight[-1].candidates):
-                    in_flight.pop()
-                    self._exhausted = True
-            if not in_flight:
-                return
-            self._advance(bench, in_flight)
-            while in_flight and in_flight[0].complete:
-                self._observe(in_flight.pop(0))
-                self._watch.lap("learn")
-            progress = self.progress()
-            if self._over_budget() or any(listener.should_stop(progress) for listener in self.listeners):
-                return
+            for batch in exploration.propose(self._others()):
+                self._submit(batch, pipeline)
+            self._watch.lap("propose")
+            if not exploration.in_flight:
+                return "the space has no more candidates" if exploration.exhausted else ""
+            oldest = exploration.in_flight[0]
+            while not oldest.complete or pipeline.holds_back:
+                self._measure(exploration, pipeline)
+                if reason := self._enough():
+                    return reason
+            exploration.learn()
+            self._watch.lap("learn")
 
-    def _wanted(self, in_flight: list[_Batch]) -> int:
-        if self._exhausted:
-            return 0
-        pending = sum(len(batch.candidates) for batch in in_flight)
-        done = sum(len(batch.records) for batch in in_flight)
-        # Another tuner may work on the same task in the same database: its trials count, too.
-        known = max(len(self.records), self.database.count(self.task.key, phase="trial"))
-        return min(self.options.batch, self.options.trials - known - (pending - done))
-
-    def _over_budget(self) -> bool:
-        return self.options.budget is not None and time.monotonic() - self._began >= self.options.budget
-
-    def _propose(self, bench: Workbench, count: int) -> _Batch:
-        batch = _Batch(self._next_batch, self.strategy.propose(count))
-        self._next_batch += 1
+    def _submit(self, batch: Batch, pipeline: Pipeline) -> None:
         population = batch.candidates.population
         for row in range(len(population)):
             sketch = self.space.sketches[int(population.sketch[row])].schedule
-            bench.builders.submit((batch.number, row), bench.request(sketch, self.space.knobs(population, row)))
-        return batch
+            pipeline.submit((batch.number, row), sketch, self.space.knobs(population, row))
 
-    def _advance(self, bench: Workbench, in_flight: list[_Batch]) -> None:
-        """Wait for something to finish, and take it one step further."""
-        left = None if self.options.budget is None else max(0.0, self.options.budget - (time.monotonic() - self._began))
-        wait_any([bench.builders, bench.measurer], left)
+    def _measure(self, exploration: Exploration, pipeline: Pipeline) -> None:
+        """Wait for something to finish, and keep what did."""
+        budget = self.options.budget
+        pipeline.wait(None if budget is None else max(0.0, budget - (time.monotonic() - self._began)))
         self._watch.lap("wait")
-        batches = {batch.number: batch for batch in in_flight}
-        for built in bench.builders.poll():
-            if built.kernel is None:
-                self._finish(batches, built, None)
-            else:
-                self._built.append(built)
-        while self._built and (bench.overlap or not bench.builders.pending):
-            built = self._built.popleft()
-            assert built.kernel is not None
-            self._builds[built.ident] = built
-            bench.measurer.submit(built.ident, built.kernel, self._best_seconds() or math.inf)
-        for ident, result in bench.measurer.poll():
-            self._finish(batches, self._builds.pop(ident), result)
+        batches = {batch.number: batch for batch in exploration.in_flight}
+        for built, result in pipeline.advance(self._best_seconds() or math.inf):
+            self._finish(batches, built, result)
         self._watch.lap("record")
 
-    def _finish(self, batches: dict[int, _Batch], built: BuildResult, result: MeasureResult | None) -> None:
+    def _enough(self) -> str:
+        """Why a listener wants the search to end; empty where none does."""
+        progress = self.progress()
+        for listener in self._all_listeners:
+            if reason := listener.should_stop(progress):
+                return reason if isinstance(reason, str) else f"{type(listener).__name__} asked for it"
+        return ""
+
+    def _others(self) -> int:
+        """Trials that other tuners of this task have added to the database meanwhile."""
+        return max(0, self.database.count(self.task.key, phase="trial") - len(self.records))
+
+    def _finish(self, batches: dict[int, Batch], built: BuildResult, result: MeasureResult | None) -> None:
         assert isinstance(built.ident, tuple)
         number, row = built.ident
         batch = batches[number]
@@ -184,21 +146,16 @@ class Tuner:
         self.new_trials += 1
         self._tell("on_trial", record, self.progress())
 
-    def _observe(self, batch: _Batch) -> None:
-        records = [batch.records[row] for row in range(len(batch.candidates))]
-        self.strategy.observe(batch.candidates, _seconds(records))
-
     # -- before and after --------------------------------------------------------------------------------------
 
-    def _resume(self) -> None:
+    def _resume(self) -> Exploration:
         """Count, and learn from, the trials that earlier runs of this task left in the database."""
-        self.database.start_run(run_record(self.run_id, self.options), self.task.key)
-        history = load_history(self.database, self.task, self.space)
-        self.records = history.records
-        self._next_batch = history.next_batch
-        if len(history.population):
-            self.strategy.observe(self.space.evaluate(history.population), _seconds(history.known))
+        history = load_history(self.database, self.task.key, self.space)
+        self.database.start_run(run_record(self.run_id, self.options, history), self.task.key)
+        self.records = list(history.records)
+        exploration = Exploration(self.space, self.strategy, self.options, history)
         self._watch.lap("resume")
+        return exploration
 
     def _final(self, bench: Workbench) -> Winner | None:
         good = sorted((r for r in self.records if r.status == "ok"), key=lambda r: r.seconds or math.inf)
@@ -217,7 +174,7 @@ class Tuner:
             self.options.budget,
         )  # fmt: skip
 
-    def _result(self, winner: Winner | None, interrupted: bool) -> TuneResult:
+    def _result(self, winner: Winner | None, stopped: str, interrupted: bool) -> TuneResult:
         failures: dict[str, tuple[int, str]] = {}
         for record in self.records:
             if record.status != "ok":
@@ -229,12 +186,9 @@ class Tuner:
             winner.verified if winner else False, winner.max_error if winner else None, len(self.records),
             self.new_trials, sum(r.status != "ok" for r in self.records), time.monotonic() - self._began, interrupted,
             failures, dict(self._watch.spent), winner is None or winner.confirmed,
+            stopped=stopped,
         )  # fmt: skip
 
     def _tell(self, event: str, *arguments: Any) -> None:
-        for listener in self.listeners:
+        for listener in self._all_listeners:
             getattr(listener, event)(*arguments)
-
-
-def _seconds(records: Sequence[Record]) -> np.ndarray:
-    return np.array([r.seconds if r.status == "ok" and r.seconds else math.inf for r in records])

@@ -72,11 +72,28 @@ class Database(Store):
 
     # -- a task's records --------------------------------------------------------------------------------------
 
-    def records(self, task: Task, phase: str | None = None) -> list[Record]:
-        """A task's records in the order in which they were stored."""
+    def records(self, task: Task, phase: str | None = None, until: str | None = None) -> list[Record]:
+        """A task's records in the order in which they were stored; with ``until``, those up to that trial.
+
+        ``until`` may be another task's trial, or empty for none at all. Raises DatabaseError where it is not stored.
+        """
         found = self._find_task(task)
         where, values = _where({"task_id": found, "phase": phase})
+        if until is not None:
+            where, values = f"{where} AND records.id <= ?", [*values, self._trial_number(until)]
         return [self._record(row) for row in self.query(f"{rows.RECORDS} {where} ORDER BY records.id", values)]
+
+    def last_trial(self) -> str:
+        """The name of the trial that was stored last, of whatever task; empty where there is none."""
+        found = self.query("SELECT trial FROM records ORDER BY id DESC LIMIT 1")
+        return str(found[0]["trial"]) if found else ""
+
+    def _trial_number(self, trial: str) -> int:
+        """The row number of a trial, 0 for the empty name."""
+        found = self.query("SELECT id FROM records WHERE trial = ?", [trial])
+        if trial and not found:
+            raise DatabaseError(f"{self.path} has no trial {trial!r}: it was pruned, or never came into this file")
+        return int(found[0]["id"]) if found else 0
 
     def count(self, task: Task | None = None, phase: str | None = None, status: str | None = None) -> int:
         """How many records there are of a task (of all tasks), of a phase and with a status."""

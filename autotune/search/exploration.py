@@ -1,0 +1,77 @@
+"""The half of a search that measures nothing: what is proposed, and what is learnt from what became of it.
+
+Two batches are in flight at a time, and batch k is proposed from exactly the results of batches up to k-2, in their
+order, however late or early others arrive. So a search replays from its log.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from autotune.search.history import History
+from autotune.search.options import TuneOptions
+from autotune.search.space import Evaluated, SearchSpace
+from autotune.search.strategies import Strategy
+from autotune.tuning_logs import Record
+
+IN_FLIGHT = 2  # batches: while the results of one are learnt, the other keeps builders and measurer busy
+
+
+@dataclass(slots=True)
+class Batch:
+    """Proposed candidates and what became of each, by row."""
+
+    number: int
+    candidates: Evaluated
+    records: dict[int, Record] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every candidate has its record."""
+        return len(self.records) == len(self.candidates)
+
+
+class Exploration:
+    """A strategy at work, from the ``history`` that earlier runs of the task left behind."""
+
+    def __init__(self, space: SearchSpace, strategy: Strategy, options: TuneOptions, history: History) -> None:
+        self.space, self.strategy, self.options = space, strategy, options
+        self.in_flight: deque[Batch] = deque()
+        self.exhausted = False
+        self._trials = len(history.records)  # earlier runs', and all that were proposed since
+        self._next = history.next_batch
+        if len(history.population):
+            self.strategy.observe(space.evaluate(history.population), trial_seconds(history.known))
+
+    def propose(self, others: int = 0) -> Iterator[Batch]:
+        """New batches, until enough are in flight, all trials are proposed or the space has no more.
+
+        ``others`` counts trials that other tuners of the same task have added meanwhile.
+        """
+        while len(self.in_flight) < IN_FLIGHT and not self.exhausted:
+            count = min(self.options.batch, self.options.trials - self._trials - others)
+            if count <= 0:
+                return
+            batch = Batch(self._next, self.strategy.propose(count))
+            self.exhausted = not len(batch.candidates)
+            if not self.exhausted:
+                self._next += 1
+                self._trials += len(batch.candidates)
+                self.in_flight.append(batch)
+                yield batch
+
+    def learn(self) -> None:
+        """Take the oldest batch, which must be complete, from those in flight and tell the strategy its results."""
+        batch = self.in_flight.popleft()
+        records = [batch.records[row] for row in range(len(batch.candidates))]
+        self.strategy.observe(batch.candidates, trial_seconds(records))
+
+
+def trial_seconds(records: Sequence[Record]) -> np.ndarray:
+    """The trials' times in seconds, infinite for those that failed."""
+    return np.array([r.seconds if r.status == "ok" and r.seconds else math.inf for r in records])
