@@ -58,7 +58,8 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     overhead = nest.tiles * (stores + nest.accumulators + 2 * target.fma_latency + 10)
 
     levels = []
-    sets = [max(1, size // (LINE * ways)) for size, ways in zip(caches, WAYS, strict=False)]
+    # Powers of two, in hardware; smaller caches than those that WAYS are typical of have fewer ways, not fewer sets.
+    sets = [1 << ((size - 1) // (LINE * ways)).bit_length() for size, ways in zip(caches, WAYS, strict=False)]
     for size, count, rate in zip(caches, (*sets, None), rates, strict=True):
         levels.append(_traffic(nest, USABLE * size, count) / rate)
     copies = nest.copied * (2 / 12.0 + 0.1) + nest.copied / np.maximum(nest.row, 1.0) * 0.5
@@ -80,6 +81,8 @@ def _traffic(nest: Nest, capacity: float, sets: int | None) -> Column:
     total = np.zeros_like(nest.accumulators)
     found = nest.whole <= capacity  # everything stays there from one run to the next
     for position in range(positions):
+        if found.all():
+            break
         lines = sum(operand.lines[position] for operand in nest.operands)
         occupied = lines * LINE if sets is None else sum(operand.occupancy(position, sets) for operand in nest.operands)
         last = position == positions - 1

@@ -15,7 +15,7 @@ import numpy as np
 
 from autotune.schedules.bounds import Bounds, product
 from autotune.schedules.sketches.draft import axes_of, find_anchor
-from autotune.schedules.state import Stage, State, reads
+from autotune.schedules.state import Number, Stage, State, reads
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import interval_length
@@ -36,17 +36,18 @@ class Operand:
 
     name: str
     lines: list[Column]
-    spans: list[list[tuple[Column, Column]]]
+    spans: list[list[tuple[Column, Number]]]
     loads: Column
     step_loads: Column
 
     def occupancy(self, position: int, sets: int) -> Column:
-        """Bytes of a cache with so many sets that the operand takes up, conflicts included: rows at a distance that
-        shares factors with the number of sets crowd into few of them."""
+        """Bytes of a cache with so many sets, a power of two, that the operand takes up, conflicts included: rows at
+        a distance that shares factors with the number of sets crowd into few of them."""
         reached = np.ones_like(self.loads)
         for count, distance in self.spans[position]:  # innermost first
-            places = sets / np.gcd(np.maximum(distance, 1).astype(np.int64), sets)
-            reached = np.minimum(reached * np.minimum(count, np.where(distance >= 1, places, 1.0)), sets)
+            # The greatest common divisor with a power of two is the lowest bit; zero lines apart is one place.
+            places = np.where(distance >= 1, sets / np.minimum(np.maximum(distance & -distance, 1), sets), 1.0)
+            reached = np.minimum(reached * np.minimum(count, places), sets)
         lines = self.lines[position]
         return LINE * np.maximum(lines, np.where(lines > reached, lines / reached * sets, 0.0))
 
@@ -108,13 +109,16 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
         iterations.append(total)
     body = _body_position(state, anchor, chain)
     vector = _vector_axis(anchor)
-    operands = [_operand(bounds, anchor, read, chain, body, vector, lanes, column) for read in _distinct(anchor)]
     axes = bounds.stages[name].axes
+    covers = [bounds.covers(name, *loop) for loop in chain[: body + 1]]
+    if body < 0:  # straight-line code is one iteration of a loop around it
+        covers, extents, iterations = [axes], [column(1), *extents], [column(1), *iterations]
+    operands = [_operand(bounds, anchor, read, covers, vector, lanes, column) for read in _distinct(anchor)]
     tile = {axis.name: column(axes[axis.name]) for axis in anchor.tensor.axes}
     vectors = np.ceil(tile[vector] / lanes) if vector else column(1)
     accumulators = vectors * product([tile[a] for a in tile if a != vector])  # type: ignore[misc]
     reducing = {axis.name for axis in anchor.tensor.reduce_axes}
-    inner = bounds.covers(name, *chain[body]) if body >= 0 else {r: 1 for r in reducing}
+    inner = covers[-1] if body >= 0 else {r: 1 for r in reducing}
     unrolled = column(product([inner[axis] for axis in reducing]))
     full = product([axis.extent for axis in anchor.tensor.reduce_axes])
     tiles = copies = column(1)
@@ -170,8 +174,7 @@ def _operand(
     bounds: Bounds,
     anchor: Stage,
     read: Read,
-    chain: list[tuple[str, str]],
-    body: int,
+    covers: list[Mapping[str, Any]],
     vector: str | None,
     lanes: int,
     column: Any,
@@ -180,21 +183,15 @@ def _operand(
     size = dtypes.itemsize(source.tensor.dtype)
     axes = (*anchor.tensor.axes, *anchor.tensor.reduce_axes)
 
-    def lengths(position: int) -> list[Column]:
-        covers: Mapping[str, Any] = (
-            bounds.covers(anchor.name, *chain[position]) if position >= 0 else bounds.stages[anchor.name].axes
-        )
-        by_axis = {axis: covers[axis.name] for axis in axes}
-        return [
+    shape = _shape(bounds, source)
+    strides = [product(shape[dim + 1 :]) for dim in range(len(shape))]
+    lines, spans = [], []
+    for inside in covers:
+        by_axis = {axis: inside[axis.name] for axis in axes}
+        parts = [
             np.minimum(column(interval_length(index, by_axis)), extent)
             for index, extent in zip(read.indices, source.tensor.shape, strict=True)
         ]
-
-    shape = _shape(bounds, source, column)
-    strides = [column(product(shape[dim + 1 :])) for dim in range(len(shape))]  # type: ignore[arg-type]
-    lines, spans = [], []
-    for position in range(body + 1):
-        parts = lengths(position)
         lines.append(_lines(parts, shape, size, packed=source.layout is not None))
         spans.append(_spans(parts, shape, strides, size, packed=source.layout is not None))
     by_lanes = lanes if vector is not None and vector in axes_of(anchor, read) else 1
@@ -202,7 +199,7 @@ def _operand(
     reducing = {axis.name for axis in anchor.tensor.reduce_axes}
     one_step = {axis: 1 if axis.name in reducing else tile[axis.name] for axis in axes}
     step = product([column(interval_length(index, one_step)) for index in read.indices])  # type: ignore[misc]
-    loads = product(lengths(body)) / by_lanes  # type: ignore[arg-type]
+    loads = product(parts) / by_lanes  # type: ignore[arg-type]
     return Operand(read.tensor.name, lines, spans, column(loads), column(step / by_lanes))
 
 
@@ -210,14 +207,14 @@ def _bytes(tensor: Tensor) -> int:
     return prod(tensor.shape) * dtypes.itemsize(tensor.dtype)
 
 
-def _shape(bounds: Bounds, source: Stage, column: Any) -> list[Column]:
+def _shape(bounds: Bounds, source: Stage) -> list[Number]:
     """The logical shape of the buffer that holds a tensor, or the part of it that is computed at a time."""
     computed = bounds.stages.get(source.name)
     sizes = computed.axes.values() if computed is not None else source.tensor.shape
-    return [column(size) for size in list(sizes)[: len(source.tensor.shape)]]
+    return list(sizes)[: len(source.tensor.shape)]
 
 
-def _runs(parts: list[Column], shape: list[Column]) -> tuple[Column, list[tuple[Column, int]]]:
+def _runs(parts: list[Column], shape: list[Number]) -> tuple[Column, list[tuple[Column, int]]]:
     """The length of a block's contiguous runs, and (how many, dimension) of what is not contiguous, innermost first.
 
     A dimension that is covered whole joins the run of the next one.
@@ -231,7 +228,7 @@ def _runs(parts: list[Column], shape: list[Column]) -> tuple[Column, list[tuple[
     return run, rows
 
 
-def _lines(parts: list[Column], shape: list[Column], size: int, packed: bool) -> Column:
+def _lines(parts: list[Column], shape: list[Number], size: int, packed: bool) -> Column:
     """Cache lines of a block of these lengths: of one run where it is packed, else of each of its runs."""
     if packed:
         return np.ceil(product(parts) * size / LINE)  # type: ignore[arg-type]
@@ -240,15 +237,15 @@ def _lines(parts: list[Column], shape: list[Column], size: int, packed: bool) ->
 
 
 def _spans(
-    parts: list[Column], shape: list[Column], strides: list[Column], size: int, packed: bool
-) -> list[tuple[Column, Column]]:
+    parts: list[Column], shape: list[Number], strides: list[Number], size: int, packed: bool
+) -> list[tuple[Column, Number]]:
     """(how many, how many lines apart) of a block's lines, runs, planes, ...; innermost first."""
     if packed:
         total = product(parts) * size / LINE  # type: ignore[arg-type]
-        return [(np.ceil(total), np.ones_like(total))]
+        return [(np.ceil(total), 1)]
     run, rows = _runs(parts, shape)
     inner = np.ceil(run * size / LINE)
-    return [(inner, np.ones_like(inner)), *((count, strides[dim] * size // LINE) for count, dim in rows)]
+    return [(inner, 1), *((count, strides[dim] * size // LINE) for count, dim in rows)]
 
 
 def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column]:
