@@ -53,7 +53,8 @@ class TestLooking:
 
     def test_json_and_csv_hold_the_same(self, db: Db) -> None:
         rows = json.loads(db("list", "--json")[1])
-        assert [row["trials"] for row in rows] == [15, 15] and rows[0]["key"] == WORKLOAD.key
+        assert [row["trials"] for row in rows] == [15, 12]  # without its 3 finalists
+        assert rows[0]["key"] == WORKLOAD.key
         read = list(csv.DictReader(io.StringIO(db("list", "--csv")[1])))
         assert [[str(value) for value in row.values()] for row in rows] == [list(row.values()) for row in read]
 

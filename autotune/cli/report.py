@@ -7,18 +7,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from autotune.display.units import duration
 from autotune.search.events import TuneResult
 from autotune.search.lookup import Found
 from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Record, Task
-
-
-def duration(seconds: float) -> str:
-    """A kernel's time with a unit that suits it."""
-    for least, unit, digits in ((1.0, "s", 2), (1e-3, "ms", 3), (1e-6, "us", 1)):
-        if seconds >= least:
-            return f"{seconds / least:.{digits}f} {unit}"
-    return f"{seconds * 1e9:.1f} ns"
 
 
 def speed(seconds: float, flops: int, peak_fraction: float | None) -> str:

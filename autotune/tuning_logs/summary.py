@@ -7,8 +7,10 @@ from typing import Any
 from autotune.tuning_logs import rows, schema
 from autotune.tuning_logs.database import Database
 
+# Finalists are not among the trials: each had one before.
 _TALLIES = """
-    SELECT task_id, count(*) AS trials, sum(status != 'ok') AS failed, max(created) AS latest
+    SELECT task_id, sum(phase = 'trial') AS trials, sum(phase = 'trial' AND status != 'ok') AS failed,
+        max(created) AS latest
     FROM records GROUP BY task_id
 """
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from autotune.api import default_path
-from autotune.cli.report import duration
+from autotune.display.units import duration
 from autotune.tuning_logs import Database
 
 Command = TypeVar("Command", bound=Callable[..., Any])

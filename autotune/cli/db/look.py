@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from autotune.cli.db.listing import database_option, listing_options, opened, show
-from autotune.cli.report import duration, one_object, table
+from autotune.cli.report import one_object, table
+from autotune.display.units import duration
 from autotune.errors import AutotuneError, UsageError
 from autotune.tuning_logs import Accept, Database, Record, Task
 from autotune.tuning_logs.accept import OTHERS, days_ago
