@@ -18,22 +18,29 @@ earlier one, and only once. Files can be concatenated. The number in the first l
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from autotune.errors import AutotuneError, UsageError
-from autotune.tuning_logs import rows
 from autotune.tuning_logs.database import Database
-from autotune.tuning_logs.records import DeviceInfo, Host, Record, Run, TargetInfo, Task, Workload, text_key
+from autotune.tuning_logs.lines import (
+    FORMAT,
+    UNREADABLE,
+    VERSION,
+    Decoder,
+    Encoder,
+    Entry,
+    UnreadableError,
+    as_line,
+    parse,
+    reason,
+    record_entry,
+    run_entry,
+)  # fmt: skip
+from autotune.tuning_logs.records import Record, Run, Task
 
-FORMAT = "autotune tuning log"
-VERSION = 1
 BATCH = 5_000  # records that are stored at a time
 _KEPT_PROBLEMS = 20
-
-Entry = tuple[str, Any]
 
 _EXPORTED = """
     SELECT records.*, runs.key AS run, sketches.key AS sketch
@@ -61,56 +68,25 @@ class Imported:
 
 def entries(database: Database) -> Iterator[Entry]:
     """All that the database holds, as of one moment, in the order in which it was stored."""
-    told: set[tuple[str, Any]] = set()
+    encoder = Encoder()
     with database.snapshot():
         yield FORMAT, VERSION
         for row in database.rows(_EXPORTED):
-            if ("task", row["task_id"]) not in told:
-                told.add(("task", row["task_id"]))
-                yield from _task_entries(database.task(row["task_id"]), told)
-            if ("run", row["run"]) not in told:
-                told.add(("run", row["run"]))
+            task = database.task(row["task_id"])
+            yield from encoder.task(task)
+            if encoder.is_new("run", row["run"]):
                 run = database.run(row["run"])
                 assert run is not None
-                yield "run", {**asdict(run), "options": dict(run.options), "provenance": dict(run.provenance)}
-            if ("sketch", row["sketch_id"]) not in told:
-                told.add(("sketch", row["sketch_id"]))
+                yield run_entry(run)
+            if encoder.is_new("sketch", row["sketch"]):
                 yield "sketch", database.query("SELECT text FROM sketches WHERE id = ?", [row["sketch_id"]])[0]["text"]
-            yield "record", _record_entry(row, database.task(row["task_id"]).key)
-
-
-def _task_entries(task: Task, told: set[tuple[str, Any]]) -> Iterator[Entry]:
-    workload, target, device = task.workload, task.target, task.device
-    parts: list[tuple[str, str, dict[str, Any]]] = [
-        ("workload", workload.key, {"operator": workload.operator, "params": workload.params, "text": workload.text}),
-        ("target", target.key, {"name": target.name, "text": target.text}),
-        ("device", device.key, {"name": device.name, "text": device.text, "facts": device.facts}),
-    ]
-    for kind, key, data in parts:
-        if (kind, key) not in told:
-            told.add((kind, key))
-            yield kind, data
-    keys = {kind: key for kind, key, _ in parts}
-    yield "task", {
-        **keys, "threads": task.threads, "toolchain": task.toolchain, "space_version": task.space_version
-    }  # fmt: skip
-
-
-def _record_entry(row: Mapping[str, Any], task_key: str) -> dict[str, Any]:
-    data = {name: row[name] for name in rows.PLAIN if row[name] is not None}
-    if data.get("max_error") == math.inf:
-        data["max_error"] = "inf"  # JSON has no infinity
-    knobs, samples = json.loads(row["knobs"]), json.loads(row["samples"])
-    return {
-        **data, "verified": bool(row["verified"]), "knobs": knobs, "samples": samples,
-        "task": task_key, "run": row["run"], "sketch": row["sketch"],
-    }  # fmt: skip
+            knobs, samples = json.loads(row["knobs"]), json.loads(row["samples"])
+            yield "record", record_entry(row, knobs, samples, task.key, row["run"], row["sketch"])
 
 
 def export_lines(database: Database) -> Iterator[str]:
     """The lines, each with its end."""
-    for kind, data in entries(database):
-        yield json.dumps({kind: data}, separators=(",", ":"), allow_nan=False) + "\n"
+    yield from map(as_line, entries(database))
 
 
 def import_lines(database: Database, lines: Iterable[str | bytes], strict: bool = True) -> Imported:
@@ -142,25 +118,23 @@ class _Reader:
     def __init__(self, database: Database, strict: bool) -> None:
         self.database, self.strict = database, strict
         self.report = Imported()
-        self._begun = False
-        self._known: dict[tuple[str, str], Any] = {}
+        self._decoder = Decoder()
         self._runs: dict[str, Run] = {}  # of the batch
         self._batch: list[tuple[Record, Task]] = []
 
     def take(self, where: str, line: str | bytes | Entry) -> None:
         """One line, or what it stands for."""
         try:
-            kind, data = line if isinstance(line, tuple) else _parse(line)
-            if kind == FORMAT:
-                self._begun = _known_version(data)
-                return
-            if not self._begun:
-                raise UnreadableError(f"it does not begin with {json.dumps({FORMAT: VERSION})}")
-            self._define(kind, data)
+            found = self._decoder.take(line if isinstance(line, tuple) else parse(line))
         except UnreadableError as error:
             raise UsageError(f"{where}: this is no tuning log that can be read here: {error}") from None
-        except (AutotuneError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            self._refuse(f"{where}: {_reason(error)}")
+        except (AutotuneError, *UNREADABLE) as error:
+            self._refuse(f"{where}: {reason(error)}")
+            return
+        if found is not None:
+            record, task, run = found
+            self._runs[run.run_id] = run
+            self._batch.append((record, task))
         if len(self._batch) >= BATCH:
             self._store()
 
@@ -174,41 +148,6 @@ class _Reader:
             raise UsageError(f"{problem}; the {self.report.new + self.report.already} records before it are stored")
         self.report.leave_out(problem)
 
-    def _define(self, kind: str, data: Any) -> None:
-        if kind == "record":
-            self._batch.append(self._record(dict(data)))
-        elif kind == "sketch":
-            if not isinstance(data, str):
-                raise UsageError("a sketch is a text")
-            self._known["sketch", text_key(data)] = data
-        elif kind == "run":
-            run = _run(data)
-            self._known["run", run.run_id] = run
-        elif kind in _MAKERS:
-            made = _MAKERS[kind](data)
-            self._known[kind, made.key] = made
-        elif kind == "task":
-            parts = {part: self._refer(part, data[part]) for part in ("workload", "target", "device")}
-            task = _made(Task, data | parts)
-            self._known["task", task.key] = task
-        else:
-            raise UsageError(f"{kind!r} is nothing that a tuning log holds")
-
-    def _record(self, data: dict[str, Any]) -> tuple[Record, Task]:
-        task: Task = self._refer("task", data.pop("task"))
-        run: Run = self._refer("run", data.pop("run"))
-        sketch: str = self._refer("sketch", data.pop("sketch"))
-        if "max_error" in data:
-            data["max_error"] = float(data["max_error"])
-        record = _made(Record, data | {"run_id": run.run_id, "sketch": sketch})
-        self._runs[run.run_id] = run
-        return record, task
-
-    def _refer(self, kind: str, key: str) -> Any:
-        if (kind, key) not in self._known:
-            raise UsageError(f"it refers to {kind} {key!r}, which no line before it defines")
-        return self._known[kind, key]
-
     def _store(self) -> None:
         if self._batch:
             with self.database.writing() as writer:
@@ -218,69 +157,3 @@ class _Reader:
             self.report.new += new
             self.report.already += len(self._batch) - new
         self._runs, self._batch = {}, []
-
-
-class UnreadableError(AutotuneError):
-    """The whole file is of no use, whether or not single lines may be left out."""
-
-
-def _known_version(version: Any) -> bool:
-    if version != VERSION:
-        raise UnreadableError(f"its format is version {version!r}, and this autotune knows version {VERSION}")
-    return True
-
-
-def _parse(line: str | bytes) -> Entry:
-    data = json.loads(line, parse_constant=_refuse_constant)
-    if not isinstance(data, dict) or len(data) != 1:
-        raise UsageError("it is no JSON object with one member")
-    return next(iter(data.items()))
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number in JSON")
-
-
-def _run(data: Mapping[str, Any]) -> Run:
-    return _made(Run, {**data, "host": _made(Host, data["host"])})
-
-
-_MAKERS: Mapping[str, Any] = {
-    "workload": lambda data: _made(Workload, data),
-    "target": lambda data: _made(TargetInfo, data),
-    "device": lambda data: _made(DeviceInfo, data),
-}
-
-# What JSON must hold for a field, by the field's type; the constructors check the rest.
-_KINDS: Mapping[str, tuple[type, ...]] = {
-    "str": (str,), "int": (int,), "bool": (bool,), "Mapping": (dict,), "Sequence": (list,), "float": (int, float),
-}  # fmt: skip
-
-T = TypeVar("T")
-
-
-def _made(cls: type[T], data: Mapping[str, Any]) -> T:
-    """An object of a class from the members of a JSON object."""
-    for name, kind in cls.__annotations__.items():
-        allowed = _KINDS.get(kind.removesuffix(" | None").partition("[")[0])
-        value = data.get(name)
-        if value is None or allowed is None:
-            continue
-        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-            raise UsageError(f"its {name} is {value!r:.50}, which is no {allowed[-1].__name__}")
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise UsageError(f"its {name} is {value}, which is more than 64 bits hold")
-        if isinstance(value, str):
-            value.encode()  # raises for half of a character, which JSON can write
-    return cls(**data)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
-        return f"it is no JSON ({error})"
-    if isinstance(error, KeyError):
-        return f"it has no {error.args[0]!r}"
-    if isinstance(error, TypeError):  # members that are missing, or unknown
-        return f"its members make no sense ({str(error).partition('__init__() ')[2] or error})"
-    text = " ".join(str(error).split())
-    return text if len(text) < 300 else f"{text[:297]}..."
