@@ -38,11 +38,11 @@ from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.serialize import canonical_text
 from autotune.tensor_expr.tensor import Component, Output, Tensor, as_output
 from autotune.tensor_expr.workload import Workload
-from autotune.tuning_logs import Accept, Database
+from autotune.tuning_logs import Accept, Database, TuningDatabase
 from autotune.tuning_logs.accept import VERIFIED
 
 What: TypeAlias = "Workload | Output | str"
-Where: TypeAlias = "Database | str | PathLike[str] | None"
+Where: TypeAlias = "TuningDatabase | str | PathLike[str] | None"
 DEFAULTS = TuneOptions()
 
 
@@ -201,24 +201,22 @@ def _path(database: str | PathLike[str] | None) -> str | PathLike[str]:
 
 
 @contextmanager
-def open_database(database: Where) -> Iterator[Database]:
-    """The database for writing; one that is handed in open stays open."""
-    if isinstance(database, Database):
+def open_database(database: Where, readonly: bool = False) -> Iterator[TuningDatabase]:
+    """The database, by default the user's own, and for writing; one that is handed in open stays open."""
+    if isinstance(database, TuningDatabase):
         yield database
     else:
-        with Database.open(_path(database)) as opened:
+        with Database.open(_path(database), readonly=readonly) as opened:
             yield opened
 
 
 @contextmanager
-def open_for_lookup(database: Where) -> Iterator[Database | None]:
+def open_for_lookup(database: Where) -> Iterator[TuningDatabase | None]:
     """The database for reading; None where the user's own does not exist yet."""
-    if isinstance(database, Database):
-        yield database
-    elif database is None and not default_path().exists():
+    if database is None and not default_path().exists():
         yield None
     else:
-        with Database.open(_path(database), readonly=True) as opened:
+        with open_database(database, readonly=True) as opened:
             yield opened
 
 

@@ -88,7 +88,7 @@ class TestLooking:
 
     def test_stats(self, db: Db) -> None:
         data = json.loads(db("stats", "--json")[1])
-        assert (data["records"], data["tasks"], data["sketches"], data["schema"]) == (30, 2, 3, 2)
+        assert (data["records"], data["tasks"], data["sketches"], data["schema"]) == (30, 2, 3, 3)
         assert data["status"] == {"ok": 26, "crash": 4} and data["evidence"] == {"measured": 30}
         assert "ok: 26, crash: 4" in db("stats")[1]
 

@@ -60,7 +60,7 @@ def _best(
         trials = opened.count(task, phase="trial")
         failed = trials - opened.count(task, phase="trial", status="ok")
     assert record.seconds is not None
-    schedule = schedule_of(workload, record, task, path)
+    schedule = schedule_of(workload, record, task, str(path))
     proof = prove(workload, schedule, chosen).text if verify else None
     if as_json:
         data = {

@@ -13,7 +13,7 @@ from autotune.search.history import trial_record
 from autotune.search.options import TuneOptions
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench
-from autotune.tuning_logs import Database, Record
+from autotune.tuning_logs import Record, TuningDatabase
 
 _ENDS_THE_RACE = ("crash", "timeout", "memory", "load-error")
 
@@ -47,7 +47,7 @@ def best_trial(task: TuningTask, records: Sequence[Record]) -> Winner | None:
 
 
 def race_finalists(
-    bench: Workbench, database: Database, records: Sequence[Record], options: TuneOptions, run_id: str
+    bench: Workbench, database: TuningDatabase, records: Sequence[Record], options: TuneOptions, run_id: str
 ) -> Winner | None:
     """Measure the given trials in interleaved rounds, record each as a final, and return the fastest.
 

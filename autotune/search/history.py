@@ -15,7 +15,7 @@ from autotune.search import provenance
 from autotune.search.options import TuneOptions
 from autotune.search.space import Population, SearchSpace
 from autotune.targets.llvm.build import FLAGS, TOOLCHAIN
-from autotune.tuning_logs import Database, Record, Run, Task
+from autotune.tuning_logs import Record, Run, Task, TuningDatabase
 from autotune.version import VERSION
 
 
@@ -33,7 +33,7 @@ class History:
     after: str
 
 
-def load_history(database: Database, task: Task, space: SearchSpace, after: str | None = None) -> History:
+def load_history(database: TuningDatabase, task: Task, space: SearchSpace, after: str | None = None) -> History:
     """What earlier runs measured of the task; with ``after``, what was known when that was the last trial."""
     after = database.last_trial() if after is None else after
     records = database.records(task, phase="trial", until=after)

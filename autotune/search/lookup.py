@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from autotune.cost_model.models.analytic import AnalyticModel
 from autotune.errors import AutotuneError
@@ -25,7 +24,7 @@ from autotune.search.task import toolchain
 from autotune.targets.facts import Target
 from autotune.targets.host import host_device, supports
 from autotune.tensor_expr.workload import Workload
-from autotune.tuning_logs import Accept, Database, DatabaseError, DeviceInfo, Record, Task
+from autotune.tuning_logs import Accept, DatabaseError, DeviceInfo, Record, Task, TuningDatabase
 from autotune.tuning_logs import Workload as LoggedWorkload
 from autotune.tuning_logs.accept import VERIFIED
 
@@ -67,7 +66,11 @@ class Asked:
 
 
 def find_schedule(
-    workload: Workload, target: Target, threads: int = 1, database: Database | None = None, accept: Accept = VERIFIED
+    workload: Workload,
+    target: Target,
+    threads: int = 1,
+    database: TuningDatabase | None = None,
+    accept: Accept = VERIFIED,
 ) -> Found:
     """The best schedule that is known without measuring anything.
 
@@ -83,20 +86,20 @@ def find_schedule(
 
 
 def best_record(
-    workload: Workload, target: Target, threads: int, database: Database, accept: Accept = VERIFIED
+    workload: Workload, target: Target, threads: int, database: TuningDatabase, accept: Accept = VERIFIED
 ) -> tuple[Record, Task] | None:
     """The database's best for the workload on the target, measured on this machine where this machine can run it."""
     device = host_device().key if supports(target) else None
     return database.best(workload.key, target.key, device, threads, accept)
 
 
-def _exact(asked: Asked, database: Database, accept: Accept) -> Found | None:
+def _exact(asked: Asked, database: TuningDatabase, accept: Accept) -> Found | None:
     stored = best_record(asked.workload, asked.target, asked.threads, database, accept)
     if stored is None:
         return None
     record, task = stored
     try:
-        return Found(schedule_of(asked.workload, record, task, database.path), "exact", record, task)
+        return Found(schedule_of(asked.workload, record, task, database.name), "exact", record, task)
     except DatabaseError as error:
         # The same expression may have been tuned under other names of its tensors and axes.
         schedule = relegalized(asked.space, record.sketch, record.knobs) if asked.space else None
@@ -107,7 +110,7 @@ def _exact(asked: Asked, database: Database, accept: Accept) -> Found | None:
         raise
 
 
-def find_near(asked: Asked, database: Database, accept: Accept = VERIFIED) -> Found | None:
+def find_near(asked: Asked, database: TuningDatabase, accept: Accept = VERIFIED) -> Found | None:
     """The schedule of the nearest record that can be made legal for what is asked; None where there is none."""
     here = host_device() if supports(asked.target) else None
     device = DeviceInfo(here.name, here.text, here.facts) if here else None
@@ -121,8 +124,8 @@ def find_near(asked: Asked, database: Database, accept: Accept = VERIFIED) -> Fo
     return None
 
 
-def schedule_of(workload: Workload, record: Record, task: Task, path: Path) -> Schedule:
-    """The schedule that a record of the database at ``path`` measured.
+def schedule_of(workload: Workload, record: Record, task: Task, name: str) -> Schedule:
+    """The schedule that a record of the database called ``name`` measured.
 
     Raises ``DatabaseError`` where it cannot be replayed, of which ``UnknownScheduleError`` is one that another release
     wrote, perhaps with steps that this one does not know.
@@ -132,8 +135,8 @@ def schedule_of(workload: Workload, record: Record, task: Task, path: Path) -> S
     except (AutotuneError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         where = f"the schedule of trial {record.trial!r} cannot be replayed ({_one_line(error)})"
         if (task.toolchain, task.space_version) == (toolchain(), str(SPACE_VERSION)):
-            raise DatabaseError(f"{path} is damaged: {where}") from error
-        raise UnknownScheduleError(f"{path} is of another release, {task.toolchain}, or damaged: {where}") from error
+            raise DatabaseError(f"{name} is damaged: {where}") from error
+        raise UnknownScheduleError(f"{name} is of another release, {task.toolchain}, or damaged: {where}") from error
 
 
 def _one_line(error: Exception, width: int = 200) -> str:

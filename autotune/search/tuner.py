@@ -27,7 +27,7 @@ from autotune.search.stopping import stoppers
 from autotune.search.strategies import make_strategy
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench, open_workbench
-from autotune.tuning_logs import Database, Record
+from autotune.tuning_logs import Record, TuningDatabase
 
 
 class _Stopwatch:
@@ -47,7 +47,7 @@ class Tuner:
     """Searches one task; every finished trial is in the database before anything else happens to it."""
 
     def __init__(
-        self, task: TuningTask, database: Database, options: TuneOptions | None = None,
+        self, task: TuningTask, database: TuningDatabase, options: TuneOptions | None = None,
         listeners: Sequence[Listener] = (), space: SearchSpace | None = None, model: CostModel | None = None,
     ) -> None:  # fmt: skip
         self.task, self.database, self.options = task, database, options or TuneOptions()

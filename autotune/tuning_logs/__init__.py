@@ -2,6 +2,7 @@
 
 from autotune.tuning_logs.accept import Accept
 from autotune.tuning_logs.database import Database, Neighbour
+from autotune.tuning_logs.interface import TuningDatabase
 from autotune.tuning_logs.opening import DatabaseError
 from autotune.tuning_logs.records import DeviceInfo, Host, Record, Run, TargetInfo, Task, Workload
 
@@ -16,5 +17,6 @@ __all__ = [
     "Run",
     "TargetInfo",
     "Task",
+    "TuningDatabase",
     "Workload",
 ]

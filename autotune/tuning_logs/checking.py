@@ -13,6 +13,7 @@ from typing import Any
 
 from autotune.errors import AutotuneError
 from autotune.tuning_logs import rows
+from autotune.tuning_logs.audit import broken_links
 from autotune.tuning_logs.database import Database
 from autotune.tuning_logs.opening import DatabaseError, explained
 from autotune.tuning_logs.pages import File
@@ -76,6 +77,9 @@ def _check_rows(database: Database, table: str, report: Checked) -> None:
                 report.sound[table] += 1
             elif len(report.problems) < _SENTENCES * len(COLUMNS):
                 report.problems.append(f"row {row['id']} of {table} {problem}")
+        if table == "audit":
+            for number in islice(broken_links(database.rows("SELECT * FROM audit ORDER BY id")), _SENTENCES):
+                report.problems.append(f"row {number} of audit does not follow from the one before it")
     except DatabaseError as error:
         report.problems.append(f"{table}: {error}")
 

@@ -99,9 +99,22 @@ def _add_places_and_checksums(db: sqlite_utils.Database) -> None:
 
     db.conn.create_function("checksum", -1, checksum, deterministic=True)
     for table, columns in COLUMNS.items():
+        if table == "audit":  # of a later version
+            continue
         if table != "hosts":
             db.table(table).add_column("checksum", int, not_null_default=0)
         db.execute(f"UPDATE {table} SET checksum = checksum('{table}', {', '.join(columns)})")
+
+
+def _add_audit(db: sqlite_utils.Database) -> None:
+    """Version 3: who appended what over the network."""
+    audit = {"at": str, "who": str, "address": str, "run": str, "records": int, "new": int, "link": str}
+    db.table("audit").create({"id": int, **audit, "checksum": int}, pk="id", not_null={*audit, "checksum"})
+    for change in ("UPDATE", "DELETE"):
+        db.execute(
+            f"CREATE TRIGGER audit_refuses_{change.lower()} BEFORE {change} ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'the audit can only be added to'); END"
+        )
 
 
 def _place(operator: str, params: str, text: str) -> tuple[str, str, float]:
@@ -125,6 +138,7 @@ COLUMNS = {
         "verified", "build_seconds", "measure_seconds", "evidence", "created", "seconds", "ci_low", "ci_high", "probe",
         "baseline_seconds", "max_error",
     ),
+    "audit": ("at", "who", "address", "run", "records", "new", "link"),
 }  # fmt: skip
 """Each table's columns as they stand in the file, between ``id`` and ``checksum``; what a table refers to comes first.
 """
@@ -135,7 +149,7 @@ def checksum(table: str, *values: Any) -> int:
     return zlib.crc32(json.dumps([table, *values]).encode())
 
 
-MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (_create, _add_places_and_checksums)
+MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (_create, _add_places_and_checksums, _add_audit)
 """What brings a file from version i to i + 1; append only, since files of every version exist."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -33,6 +33,11 @@ class Store:
         """
         return cls(Path(path), connect(Path(path), readonly, busy_seconds))
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.path)
+
     def close(self) -> None:
         """Closing again does nothing."""
         with explained(self.path):

@@ -9,6 +9,7 @@ import sqlite_utils
 
 from autotune.errors import UsageError
 from autotune.tuning_logs import rows
+from autotune.tuning_logs.audit import FIRST_LINK, Appended
 from autotune.tuning_logs.records import DeviceInfo, Record, Run, TargetInfo, Task, Workload, text_key
 from autotune.tuning_logs.schema import COLUMNS
 
@@ -62,6 +63,12 @@ class Writer:
         # Not INSERT OR IGNORE, which would swallow violated constraints of every other kind too.
         sql = f"{rows.INSERTS['records']} ON CONFLICT (trial) DO NOTHING"
         return int(self._db.conn.executemany(sql, values).rowcount)
+
+    def add_audit(self, entry: Appended) -> None:
+        """Adds a row to the audit, linked to the one before it."""
+        last = self._db.execute("SELECT link FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+        values = entry.values(FIRST_LINK if last is None else last[0])
+        self._db.execute(rows.INSERTS["audit"], rows.sealed("audit", values))
 
     def keep_only(self, task: Task, numbers: Iterable[int]) -> None:
         """Removes the task's records whose row numbers are not among these."""
