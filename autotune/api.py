@@ -48,7 +48,8 @@ DEFAULTS = TuneOptions()
 
 def tune(
     operator: What, target: str | Target = "native", trials: int = DEFAULTS.trials, *, threads: int = 1,
-    budget: float | None = DEFAULTS.budget, strategy: str = DEFAULTS.strategy,
+    budget: float | None = DEFAULTS.budget, patience: int | None = DEFAULTS.patience,
+    stop_at: float | None = DEFAULTS.stop_at, strategy: str = DEFAULTS.strategy,
     cost_model: str | CostModel = DEFAULTS.cost_model, seed: int = DEFAULTS.seed, database: Where = None,
     listeners: Sequence[Listener] = (), verify: bool = False, **params: int | str | bool,
 ) -> TuneResult:  # fmt: skip
@@ -56,7 +57,9 @@ def tune(
 
     ``trials`` counts those of earlier runs of the same task: the same call again resumes, or measures the winner once
     more. ``budget`` is in seconds of wall clock, ``database`` a path or an open database (default: the user's own).
-    ``cost_model`` is the name of one, or an object with the methods of ``CostModel``.
+    The search ends early when ``patience`` trials in a row brought no improvement by 1%, or when the best reaches the
+    fraction ``stop_at`` of what the roofline of this machine allows. ``cost_model`` is the name of one, or an object
+    with the methods of ``CostModel``.
     Ctrl-C ends the search early, and the best so far is returned. ``verify``: every candidate's loops are checked
     between the passes that make them, and the winner's are interpreted (``proof`` in the result says how); where they
     do not compute what the operator means, ``AutotuneError`` is raised.
@@ -65,7 +68,7 @@ def tune(
     ``DatabaseError`` for a database that cannot be used, all before anything runs.
     """
     options = TuneOptions(
-        trials=trials, budget=budget, strategy=strategy, seed=seed, check=verify,
+        trials=trials, budget=budget, patience=patience, stop_at=stop_at, strategy=strategy, seed=seed, check=verify,
         cost_model=cost_model if isinstance(cost_model, str) else type(cost_model).__name__,
     )  # fmt: skip
     task = tuning_task(operator, target, threads, **params)
@@ -74,7 +77,7 @@ def tune(
     model = make_cost_model(cost_model, options.seed)
     with open_database(database) as opened:
         result = Tuner(task, opened, options, listeners, model=model).run()
-    if not verify or result.schedule is None:
+    if not verify:
         return result
     return replace(result, proof=prove(task.workload, result.schedule, task.target).text)
 

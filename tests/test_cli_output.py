@@ -15,6 +15,7 @@ from autotune.cli.operators import command_line
 from autotune.cli.options import Duration
 from autotune.cli.progress import ProgressBar, seconds_left
 from autotune.cli.report import duration, one_object, tune_summary
+from autotune.schedules.schedule import create_schedule
 from autotune.search.events import Progress, TuneResult
 from autotune.search.task import TuningTask
 from autotune.targets.host import host_device, native_target
@@ -25,9 +26,9 @@ WORKLOAD = get_operator("conv2d")()
 
 def result(**changes: object) -> TuneResult:
     values = {
-        "task": TuningTask(WORKLOAD, native_target(), host_device()), "schedule": None, "seconds": None,
-        "peak_fraction": None, "verified": False, "max_error": None, "trials": 0, "new_trials": 0, "failed": 0,
-        "elapsed": 0.5, "interrupted": False,
+        "task": TuningTask(WORKLOAD, native_target(), host_device()), "schedule": create_schedule(WORKLOAD.output),
+        "seconds": None, "peak_fraction": None, "verified": False, "max_error": None, "trials": 0, "new_trials": 0,
+        "failed": 0, "elapsed": 0.5, "interrupted": False,
     }  # fmt: skip
     return TuneResult(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -37,13 +38,13 @@ def test_when_nothing_works_the_reasons_are_counted(
     flags: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = {"timeout": (1, "it was stopped after 10 seconds"), "build-error": (4, "LLVM said no")}
-    outcome = result(trials=5, new_trials=5, failed=5, failures=failures)
+    outcome = result(source="default", trials=5, new_trials=5, failed=5, failures=failures)
     monkeypatch.setattr("autotune.cli.tune.tune", lambda *_, **__: outcome)
     with pytest.raises(SystemExit) as exit_:
         main(["conv2d", "--db", str(tmp_path / "none.db"), *flags])
     captured = capsys.readouterr()
     why = "4 x build-error (LLVM said no); 1 x timeout (it was stopped after 10 seconds)"
-    assert exit_.value.code == 1 and captured.err == f"Error: none of 5 trials worked: {why}\n"
+    assert exit_.value.code == 1 and captured.err.startswith(f"Error: none of 5 trials worked: {why}; what is left, ")
     if flags:
         assert json.loads(captured.out)["best_seconds"] is None
 
@@ -51,33 +52,28 @@ def test_when_nothing_works_the_reasons_are_counted(
 def test_a_budget_too_short_for_a_trial(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autotune.cli.tune.tune", lambda *_, **__: result())
+    monkeypatch.setattr("autotune.cli.tune.tune", lambda *_, **__: result(source="analytic", stopped="over"))
     with pytest.raises(SystemExit, match="1"):
         main(["conv2d", "--db", str(tmp_path / "none.db")])
-    assert "no trial finished within 0.5 s; a larger --budget" in capsys.readouterr().err
+    message = "no trial finished within 0.5 s: over; what is left, not measured, is the analytic model's choice"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("trials", "new", "budget", "remark"),
+    ("trials", "new", "stopped", "remark"),
     [
-        (40, 0, None, "Nothing was left to do (all 40 trials are in the database): the winner was measured again."),
-        (
-            16,
-            0,
-            None,
-            "Nothing was left to do (the space has no more than 16 candidates): the winner was measured again.",
-        ),
-        (16, 0, 0.4, "Nothing was left to do (no trial fitted into the budget): the winner was measured again."),
-        (16, 16, None, "Stopped early: the space has no more than 16 candidates."),
-        (16, 16, 0.4, None),
-        (40, 16, None, None),
+        (40, 0, "", "Nothing was left to do (all 40 trials are in the database): the winner was measured again."),
+        (16, 0, "the space has no more", "No trial took place: the space has no more."),
+        (16, 16, "the space has no more", "Stopped early: the space has no more."),
+        (40, 16, "", None),
+        (40, 40, "the budget is used up", None),
     ],
 )
-def test_the_summary_says_why_a_run_measured_less(
-    trials: int, new: int, budget: float | None, remark: str | None
-) -> None:
-    outcome = result(seconds=1e-4, peak_fraction=0.5, verified=True, max_error=1e-7, trials=trials, new_trials=new)
-    last = tune_summary(outcome, "tuning.db", 40, budget).splitlines()[-1]
+def test_the_summary_says_why_a_run_measured_less(trials: int, new: int, stopped: str, remark: str | None) -> None:
+    outcome = result(
+        seconds=1e-4, peak_fraction=0.5, verified=True, max_error=1e-7, trials=trials, new_trials=new, stopped=stopped
+    )
+    last = tune_summary(outcome, "tuning.db", 40).splitlines()[-1]
     assert last == remark if remark else last == "  database  tuning.db"
 
 

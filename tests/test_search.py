@@ -131,7 +131,8 @@ def test_a_search_from_operator_to_database(database: Database) -> None:
     best = database.best(SMALL.key, task().target.key, task().device.key, 1)
     assert best is not None and best[0].phase == "final"
     finals = database.records(task().key, phase="final")
-    assert len(finals) == 3 and min(r.seconds or 1 for r in finals) == result.seconds
+    assert len(finals) in (3, 4), "the analytic choice races, too"
+    assert min(r.seconds or 1 for r in finals) == result.seconds
 
 
 def test_a_second_run_resumes(database: Database) -> None:
@@ -254,6 +255,6 @@ def test_a_budget_ends_the_search(database: Database) -> None:
 def test_when_every_candidate_fails_the_reasons_are_counted(database: Database) -> None:
     build = BuildOptions(function="json:loads")  # takes no request: every build fails
     result = tune(database, trials=6, build=build)
-    assert result.schedule is None and not result.verified
+    assert result.source == "analytic" and result.seconds is None and not result.verified
     assert result.failures["build-error"][0] == 6 and result.failures["build-error"][1]
     assert database.count(task().key, status="build-error") == 6

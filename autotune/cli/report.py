@@ -13,6 +13,11 @@ from autotune.search.lookup import Found
 from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Record, Task
 
+STAND_INS = {
+    "analytic": "the analytic model's choice, which takes no trial",
+    "default": "the definition as it is written, without any step",
+}
+
 
 def speed(seconds: float, flops: int, peak_fraction: float | None) -> str:
     """Time, GFLOP/s and the share of the device's peak."""
@@ -73,12 +78,12 @@ def tune_json(result: TuneResult, database: str) -> dict[str, Any]:
         "trials": result.trials, "failed": result.failed, "best_seconds": result.seconds, "gflops": result.gflops,
         "peak_fraction": result.peak_fraction, "verified": result.verified, "seconds": result.elapsed,
         "trials_per_second": result.trials_per_second, "database": database, "new_trials": result.new_trials,
-        "proof": result.proof or None,
+        "proof": result.proof or None, "stopped": result.stopped or None, "source": result.source,
         "time_spent": {name: round(seconds, 4) for name, seconds in result.time_spent.items()},
     }  # fmt: skip
 
 
-def tune_summary(result: TuneResult, database: str, total: int, budget: float | None) -> str:
+def tune_summary(result: TuneResult, database: str, total: int) -> str:
     """What a search found, over several lines."""
     task = result.task
     rows = {"target": f"{task.target.name} on {task.device.name}, {plural(task.threads, 'thread')}"}
@@ -86,6 +91,8 @@ def tune_summary(result: TuneResult, database: str, total: int, budget: float | 
         rows["best"] = speed(result.seconds, task.workload.flops, result.peak_fraction)
         rows["best"] += "" if result.confirmed else " in its trial: no final confirmed it"
         rows["verified"] = f"yes, max error {result.max_error:.1e} of the largest value" if result.verified else "no"
+    if result.source in STAND_INS:
+        rows["schedule"] = STAND_INS[result.source]
     if result.proof:
         rows["proof"] = result.proof
     rows["trials"] = (
@@ -98,21 +105,17 @@ def tune_summary(result: TuneResult, database: str, total: int, budget: float | 
     )
     rows["database"] = database
     lines = [task.workload.text, table(rows)]
-    lines += [] if result.interrupted or result.seconds is None else _remarks(result, total, budget)
+    lines += [] if result.interrupted or result.seconds is None else _remarks(result, total)
     return "\n".join(lines)
 
 
-def _remarks(result: TuneResult, total: int, budget: float | None) -> list[str]:
+def _remarks(result: TuneResult, total: int) -> list[str]:
     """What a run that measured less than it was asked for should say."""
-    if result.trials >= total:
-        reason = f"all {total} trials are in the database"
-    elif budget is not None and result.elapsed >= budget:
-        reason = "no trial fitted into the budget"
-    else:
-        reason = f"the space has no more than {plural(result.trials, 'candidate')}"
-    if not result.new_trials:
-        return [f"Nothing was left to do ({reason}): the winner was measured again."]
-    return [f"Stopped early: {reason}."] if reason.startswith("the space") else []
+    if result.trials >= total and not result.new_trials:
+        return [f"Nothing was left to do (all {total} trials are in the database): the winner was measured again."]
+    if result.trials >= total or not result.stopped:
+        return []
+    return [f"Stopped early: {result.stopped}." if result.new_trials else f"No trial took place: {result.stopped}."]
 
 
 def reasons(result: TuneResult) -> str:

@@ -14,7 +14,7 @@ from autotune.api import DEFAULTS, default_path, tune
 from autotune.cli.operators import operator_options
 from autotune.cli.options import Duration, database_option, json_option, target_option, threads_option, verify_option
 from autotune.cli.progress import ProgressBar
-from autotune.cli.report import one_object, plural, reasons, tune_json, tune_summary
+from autotune.cli.report import STAND_INS, one_object, plural, reasons, tune_json, tune_summary
 from autotune.cli.start import INTERRUPTED
 from autotune.cost_model.models import cost_models
 from autotune.errors import AutotuneError
@@ -34,6 +34,11 @@ def tune_command(operator: Operator) -> click.Command:
         ),
         threads_option(),
         click.Option(["--budget"], type=Duration(), help="stop after this time, such as 60s, 2m or 1h"),
+        click.Option(["--patience"], type=int, help="stop after so many trials in a row without 1% of improvement"),
+        click.Option(
+            ["--stop-at"], type=float, metavar="FRACTION",
+            help="stop at this fraction, such as 0.9, of what the roofline of this machine allows",
+        ),
         click.Option(
             ["--strategy"], default=DEFAULTS.strategy, show_default=True, help=f"one of {', '.join(strategies())}"
         ),
@@ -54,22 +59,24 @@ def tune_command(operator: Operator) -> click.Command:
 
 
 def _tune(
-    operator: Operator, *, target: str, trials: int, threads: int, budget: float | None, strategy: str,
-    cost_model: str, seed: int, database: Path | None, verify: bool, as_json: bool, quiet: bool, **params: Any,
+    operator: Operator, *, target: str, trials: int, threads: int, budget: float | None,
+    patience: int | None, stop_at: float | None, strategy: str, cost_model: str, seed: int, database: Path | None,
+    verify: bool, as_json: bool, quiet: bool, **params: Any,
 ) -> None:  # fmt: skip
     path = (database or default_path()).absolute()
     workload = operator(**params)
     with nullcontext() if quiet else ProgressBar() as bar:
         result = tune(
-            workload, target, trials, threads=threads, budget=budget, strategy=strategy, cost_model=cost_model,
-            seed=seed, database=path, listeners=[bar] if bar else [], verify=verify,
+            workload, target, trials, threads=threads, budget=budget, patience=patience, stop_at=stop_at,
+            strategy=strategy, cost_model=cost_model, seed=seed, database=path, listeners=[bar] if bar else [],
+            verify=verify,
         )  # fmt: skip
-    click.echo(one_object(tune_json(result, str(path))) if as_json else tune_summary(result, str(path), trials, budget))
+    click.echo(one_object(tune_json(result, str(path))) if as_json else tune_summary(result, str(path), trials))
     if result.interrupted:
         click.echo(_interrupted(result, trials), err=True)
         sys.stdout.flush()
         raise click.exceptions.Exit(INTERRUPTED)
-    if result.schedule is None:
+    if result.seconds is None:
         raise AutotuneError(_nothing(result))
 
 
@@ -79,6 +86,10 @@ def _interrupted(result: TuneResult, trials: int) -> str:
 
 
 def _nothing(result: TuneResult) -> str:
-    if not result.trials:
-        return f"no trial finished within {result.elapsed:.1f} s; a larger --budget gives the search time"
-    return f"none of {plural(result.trials, 'trial')} worked: {reasons(result)}"
+    if result.trials:
+        why = f"none of {plural(result.trials, 'trial')} worked: {reasons(result)}"
+    elif result.stopped:
+        why = f"no trial finished within {result.elapsed:.1f} s: {result.stopped}"
+    else:
+        why = f"no trial finished within {result.elapsed:.1f} s"
+    return f"{why}; what is left, not measured, is {STAND_INS[result.source]}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from autotune.errors import AutotuneError
 from autotune.schedules.schedule import Schedule
 from autotune.search.task import TuningTask
 from autotune.targets.callable import Kernel
@@ -44,16 +43,18 @@ class TuneResult:
     """What a search found.
 
     ``seconds`` is the winner's median in the head-to-head final, ``peak_fraction`` its share of the FMA peak that a
-    probe reached in the same final on as many threads. ``schedule`` is None where no candidate worked; ``failures``
-    counts errors by kind, with an example message each. Not ``confirmed`` is a result whose final did not take place:
-    then these are the best trial's own figures. ``time_spent`` splits ``elapsed`` (both in seconds) by what the
+    probe reached in the same final on as many threads. ``source`` says where ``schedule`` comes from: ``search``,
+    ``analytic`` (the cost model's choice without any trial) or ``default`` (the schedule of no steps); the latter two
+    also stand in where no candidate worked, without ``seconds`` where they were not measured. ``failures`` counts
+    errors by kind, with an example message each. Not ``confirmed`` is a result whose final did not take place: then
+    these are the best trial's own figures. ``time_spent`` splits ``elapsed`` (both in seconds) by what the
     driver did; ``proof`` says, where it was asked for, how the winner was interpreted; ``trials`` counts earlier
     runs' trials of the task too, ``new_trials`` only this run's. ``stopped`` says why the search ended before its
     trials were used up.
     """
 
     task: TuningTask
-    schedule: Schedule | None
+    schedule: Schedule
     seconds: float | None
     peak_fraction: float | None
     verified: bool
@@ -68,6 +69,7 @@ class TuneResult:
     confirmed: bool = True
     proof: str = ""
     stopped: str = ""
+    source: str = "search"
 
     @property
     def gflops(self) -> float | None:
@@ -80,9 +82,7 @@ class TuneResult:
         return self.new_trials / self.elapsed if self.elapsed else 0.0
 
     def build(self) -> Kernel:
-        """The winner as a callable on arrays; ``AutotuneError`` where no candidate worked."""
-        if self.schedule is None:
-            raise AutotuneError(f"no candidate of {self.task.workload.text} worked, so there is nothing to build")
+        """The winner as a callable on arrays."""
         return Kernel(build(self.schedule, self.task.target, self.task.threads))
 
 

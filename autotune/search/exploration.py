@@ -42,7 +42,7 @@ class Exploration:
     def __init__(self, space: SearchSpace, strategy: Strategy, options: TuneOptions, history: History) -> None:
         self.space, self.strategy, self.options = space, strategy, options
         self.in_flight: deque[Batch] = deque()
-        self.exhausted = False
+        self.exhausted = not space.sketches
         self._trials = len(history.records)  # earlier runs', and all that were proposed since
         self._next = history.next_batch
         if len(history.population):

@@ -1,16 +1,21 @@
-"""The final: the best trials measured again, head to head, so that no winner owes its place to a lucky sample."""
+"""The final: the best trials measured again, head to head, beside the schedule that needs no search.
+
+So no winner owes its place to a lucky sample, and none is slower than what ``autotune.build`` takes without tuning.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from autotune.measure.builders import BuildResult
 from autotune.schedules.schedule import Schedule
 from autotune.search.history import trial_record
+from autotune.search.lookup import analytic_choice
 from autotune.search.options import TuneOptions
+from autotune.search.space import SearchSpace
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench
 from autotune.tuning_logs import Record, TuningDatabase
@@ -19,18 +24,48 @@ _ENDS_THE_RACE = ("crash", "timeout", "memory", "load-error")
 
 
 @dataclass(frozen=True, slots=True)
+class Contestant:
+    """A schedule in the final. ``source`` is ``search``, ``analytic`` (the cost model's choice without any trial) or
+    ``default`` (the schedule of no steps); ``batch`` and ``build_seconds`` are its trial's."""
+
+    schedule: Schedule
+    source: str
+    sketch: str
+    knobs: Mapping[str, int] = field(default_factory=dict)
+    batch: int = 0
+    build_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Winner:
     """The fastest finalist: seconds (median), share of the interleaved probe's peak, largest relative error.
 
-    ``confirmed`` is False for the best trial of a search whose final did not take place.
+    ``confirmed`` is False for the best trial of a search whose final did not take place, and for a schedule that was
+    not measured, which has no seconds.
     """
 
     schedule: Schedule
-    seconds: float
-    peak_fraction: float | None
-    verified: bool
-    max_error: float
-    confirmed: bool = True
+    source: str
+    seconds: float | None = None
+    peak_fraction: float | None = None
+    verified: bool = False
+    max_error: float | None = None
+    confirmed: bool = False
+
+
+def finalists(task: TuningTask, records: Sequence[Record], count: int) -> list[Contestant]:
+    """The fastest trials, at most ``count``."""
+    good = [record for record in records if record.status == "ok" and record.seconds]
+    good.sort(key=lambda record: record.seconds or math.inf)
+    return [Contestant(_schedule(task, r), "search", r.sketch, r.knobs, r.batch, r.build_seconds) for r in good[:count]]
+
+
+def unsearched(task: TuningTask, space: SearchSpace | None) -> list[Contestant]:
+    """What can be had without any trial, the better first: the analytic choice, and the schedule of no steps."""
+    chosen = analytic_choice(space, task.target)
+    default = Schedule(task.workload.output)
+    found = [] if chosen is None else [Contestant(chosen, "analytic", chosen.text)]
+    return [*found, Contestant(default, "default", default.text)]
 
 
 def best_trial(task: TuningTask, records: Sequence[Record]) -> Winner | None:
@@ -40,23 +75,19 @@ def best_trial(task: TuningTask, records: Sequence[Record]) -> Winner | None:
         return None
     record = min(good, key=lambda r: r.seconds or math.inf)
     seconds = record.seconds or math.inf
-    schedule = Schedule.from_json(task.workload.output, json.loads(record.sketch)).with_knobs(record.knobs)
     fraction = task.workload.flops / seconds / (record.probe * 1e9 * task.threads) if record.probe else None
-    error = record.max_error if record.max_error is not None else math.nan
-    return Winner(schedule, seconds, fraction, record.verified, error, confirmed=False)
+    return Winner(_schedule(task, record), "search", seconds, fraction, record.verified, record.max_error)
 
 
-def race_finalists(
-    bench: Workbench, database: TuningDatabase, records: Sequence[Record], options: TuneOptions, run_id: str
+def race(
+    bench: Workbench, database: TuningDatabase, contestants: Sequence[Contestant], options: TuneOptions, run_id: str
 ) -> Winner | None:
-    """Measure the given trials in interleaved rounds, record each as a final, and return the fastest.
+    """Measure the contestants in interleaved rounds, record each as a final, and return the fastest.
 
     Returns None where there is nothing to race or nothing survives. A finalist that kills the worker ends the race for
     all, so then each is measured alone and only the guilty one fails.
     """
-    output = bench.task.workload.output
-    schedules = [Schedule.from_json(output, json.loads(r.sketch)).with_knobs(r.knobs) for r in records]
-    kernels = bench.build(schedules)
+    kernels = bench.build([contestant.schedule for contestant in contestants])
     racers = [number for number, kernel in enumerate(kernels) if kernel is not None]
     if not racers:
         return None
@@ -66,14 +97,18 @@ def race_finalists(
         results = [bench.measure(kernel) for kernel in racing]
     best: Winner | None = None
     for place, (number, result) in enumerate(zip(racers, results, strict=True)):
-        record = records[number]
-        built = BuildResult((0, place), "ok", "", kernels[number], record.build_seconds)
-        final = trial_record(
-            run_id, record.batch, place, record.sketch, record.knobs, options.seed, built, result, "final"
-        )
+        one = contestants[number]
+        built = BuildResult((0, place), "ok", "", kernels[number], one.build_seconds)
+        final = trial_record(run_id, one.batch, place, one.sketch, one.knobs, options.seed, built, result, "final")
         database.add(final, bench.task.key)
-        if final.status == "ok" and (best is None or result.seconds < best.seconds):
+        if final.status == "ok" and (best is None or best.seconds is None or result.seconds < best.seconds):
             peak = result.probe * bench.task.threads
             fraction = bench.task.workload.flops / result.seconds / peak if peak > 0 else None
-            best = Winner(schedules[number], result.seconds, fraction, result.verified, result.max_error)
+            best = Winner(
+                one.schedule, one.source, result.seconds, fraction, result.verified, result.max_error, confirmed=True
+            )
     return best
+
+
+def _schedule(task: TuningTask, record: Record) -> Schedule:
+    return Schedule.from_json(task.workload.output, json.loads(record.sketch)).with_knobs(record.knobs)

@@ -81,7 +81,7 @@ def find_schedule(
         found = _exact(asked, database, accept) or find_near(asked, database, accept)
         if found is not None:
             return found
-    schedule = _analytic(asked)
+    schedule = analytic_choice(asked.space, asked.target)
     return Found(Schedule(workload.output), "default") if schedule is None else Found(schedule, "analytic")
 
 
@@ -144,18 +144,18 @@ def _one_line(error: Exception, width: int = 200) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
-def _analytic(asked: Asked) -> Schedule | None:
-    """The analytic model's first choice that can be lowered."""
-    if asked.space is None:
+def analytic_choice(space: SearchSpace | None, target: Target) -> Schedule | None:
+    """The analytic model's first choice that can be lowered; None where there is none."""
+    if space is None or not space.sketches:
         return None
     try:
-        chosen = make_strategy("evolutionary", asked.space, AnalyticModel(), seed=0).propose(CHOICES).population
+        chosen = make_strategy("evolutionary", space, AnalyticModel(), seed=0).propose(CHOICES).population
     except AutotuneError:
         return None
     for row in range(len(chosen)):
-        schedule = asked.space.schedule(chosen, row)
+        schedule = space.schedule(chosen, row)
         try:
-            lower(schedule, asked.target)
+            lower(schedule, target)
         except AutotuneError:
             continue
         return schedule

@@ -13,21 +13,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from autotune.cost_model.models import CostModel, make_cost_model
+from autotune.errors import AutotuneError
 from autotune.measure.builders import BuildResult
 from autotune.measure.results import MeasureResult
-from autotune.schedules.schedule import Schedule
 from autotune.search.events import Listener, Progress, TuneResult
 from autotune.search.exploration import Batch, Exploration
-from autotune.search.final import Winner, best_trial, race_finalists
+from autotune.search.final import Contestant, Winner, best_trial, finalists, race, unsearched
 from autotune.search.history import load_history, run_record, trial_record
 from autotune.search.options import TuneOptions
 from autotune.search.pipeline import Pipeline
 from autotune.search.space import SearchSpace
 from autotune.search.stopping import stoppers
 from autotune.search.strategies import make_strategy
+from autotune.search.tally import Tally
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench, open_workbench
-from autotune.tuning_logs import Record, TuningDatabase
+from autotune.tuning_logs import TuningDatabase
 
 
 class _Stopwatch:
@@ -54,19 +55,19 @@ class Tuner:
         self._all_listeners = (*listeners, *stoppers(self.options))
         self._watch = _Stopwatch()
         self._began = time.monotonic()
-        self.space = space or SearchSpace(task.workload.output, task.target, task.threads)
+        self.space, self._problem = (space, "") if space else _space(task)
         self.model = model or make_cost_model(self.options.cost_model, self.options.seed)
         self.strategy = make_strategy(self.options.strategy, self.space, self.model, self.options.seed)
         self.run_id = uuid.uuid4().hex
-        self.records: list[Record] = []
+        self.tally = Tally()
         self.new_trials = 0
         self._watch.lap("space")
 
     def run(self) -> TuneResult:
         """Search until the trials are used up, a listener has had enough, or Ctrl-C; then measure the best again, head
-        to head."""
+        to head with what needs no search."""
         exploration = self._resume()
-        stopped, interrupted = "", False
+        stopped, interrupted, winner = "", False, None
         with open_workbench(self.task, self.options) as bench:
             self._watch.lap("prepare")
             self._tell("on_start", self.progress())
@@ -76,16 +77,14 @@ class Tuner:
             except KeyboardInterrupt:
                 interrupted = True
             pipeline.abandon()
-            winner = None
             try:
-                if self._best_seconds() is not None:
+                if self.tally.best or not (interrupted or self._time_left() == 0):
                     self._tell("on_final", self.progress())
                     winner = self._final(bench)
             except KeyboardInterrupt:
                 interrupted = True
-        winner = winner or best_trial(self.task, self.records)
         self._watch.lap("final")
-        result = self._result(winner, stopped, interrupted)
+        result = self._result(winner or self._unconfirmed(), self._problem or stopped, interrupted)
         self._tell("on_finish", result)
         return result
 
@@ -113,11 +112,10 @@ class Tuner:
 
     def _measure(self, exploration: Exploration, pipeline: Pipeline) -> None:
         """Wait for something to finish, and keep what did."""
-        budget = self.options.budget
-        pipeline.wait(None if budget is None else max(0.0, budget - (time.monotonic() - self._began)))
+        pipeline.wait(self._time_left())
         self._watch.lap("wait")
         batches = {batch.number: batch for batch in exploration.in_flight}
-        for built, result in pipeline.advance(self._best_seconds() or math.inf):
+        for built, result in pipeline.advance(self.tally.best_seconds or math.inf):
             self._finish(batches, built, result)
         self._watch.lap("record")
 
@@ -129,9 +127,13 @@ class Tuner:
                 return reason if isinstance(reason, str) else f"{type(listener).__name__} asked for it"
         return ""
 
+    def _time_left(self) -> float | None:
+        """Seconds of the budget; None where there is none."""
+        return None if self.options.budget is None else max(0.0, self.options.budget - self._elapsed)
+
     def _others(self) -> int:
         """Trials that other tuners of this task have added to the database meanwhile."""
-        return max(0, self.database.count(self.task.key, phase="trial") - len(self.records))
+        return max(0, self.database.count(self.task.key, phase="trial") - len(self.tally.records))
 
     def _finish(self, batches: dict[int, Batch], built: BuildResult, result: MeasureResult | None) -> None:
         assert isinstance(built.ident, tuple)
@@ -142,7 +144,7 @@ class Tuner:
         record = trial_record(self.run_id, number, row, sketch, knobs, self.options.seed, built, result)
         self.database.add(record, self.task.key)
         batch.records[row] = record
-        self.records.append(record)
+        self.tally.add(record)
         self.new_trials += 1
         self._tell("on_trial", record, self.progress())
 
@@ -152,43 +154,59 @@ class Tuner:
         """Count, and learn from, the trials that earlier runs of this task left in the database."""
         history = load_history(self.database, self.task.key, self.space)
         self.database.start_run(run_record(self.run_id, self.options, history), self.task.key)
-        self.records = list(history.records)
+        self.tally = Tally(history.records)
         exploration = Exploration(self.space, self.strategy, self.options, history)
         self._watch.lap("resume")
         return exploration
 
     def _final(self, bench: Workbench) -> Winner | None:
-        good = sorted((r for r in self.records if r.status == "ok"), key=lambda r: r.seconds or math.inf)
-        return race_finalists(bench, self.database, good[: self.options.finalists], self.options, self.run_id)
+        """The race. Where no trial worked, the schedule of no steps runs, too, if the analytic choice does not."""
+        best = finalists(self.task, self.tally.records, self.options.finalists)
+        chosen, *others = unsearched(self.task, self.space)
+        first = best if chosen.schedule.text in {one.schedule.text for one in best} else [*best, chosen]
+        return self._race(bench, first) or (None if best else self._race(bench, others))
 
-    def _best_seconds(self) -> float | None:
-        return min((r.seconds for r in self.records if r.status == "ok" and r.seconds), default=None)
+    def _race(self, bench: Workbench, contestants: Sequence[Contestant]) -> Winner | None:
+        return race(bench, self.database, contestants, self.options, self.run_id)
+
+    def _unconfirmed(self) -> Winner:
+        """The best trial, or else what needs no trial and was not measured."""
+        best = best_trial(self.task, self.tally.records)
+        if best is not None:
+            return best
+        chosen = unsearched(self.task, self.space)[0]
+        return Winner(chosen.schedule, chosen.source)
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
 
     def progress(self) -> Progress:
         """Where the search stands."""
-        probes = [r.probe for r in self.records[-20:] if r.probe]
+        tally, peak = self.tally, self.tally.peak_flops
         return Progress(
-            self.task, len(self.records), self.options.trials, sum(r.status != "ok" for r in self.records),
-            self.new_trials,
-            self._best_seconds(), max(probes) * 1e9 if probes else None, time.monotonic() - self._began,
-            self.options.budget,
+            self.task, len(tally.records), self.options.trials, tally.failed, self.new_trials, tally.best_seconds, peak,
+            self._elapsed, self.options.budget,
         )  # fmt: skip
 
-    def _result(self, winner: Winner | None, stopped: str, interrupted: bool) -> TuneResult:
-        failures: dict[str, tuple[int, str]] = {}
-        for record in self.records:
-            if record.status != "ok":
-                count, message = failures.get(record.status, (0, record.message))
-                failures[record.status] = (count + 1, message)
-        schedule: Schedule | None = winner.schedule if winner else None
+    def _result(self, winner: Winner, stopped: str, interrupted: bool) -> TuneResult:
         return TuneResult(
-            self.task, schedule, winner.seconds if winner else None, winner.peak_fraction if winner else None,
-            winner.verified if winner else False, winner.max_error if winner else None, len(self.records),
-            self.new_trials, sum(r.status != "ok" for r in self.records), time.monotonic() - self._began, interrupted,
-            failures, dict(self._watch.spent), winner is None or winner.confirmed,
-            stopped=stopped,
+            self.task, winner.schedule, winner.seconds, winner.peak_fraction, winner.verified, winner.max_error,
+            len(self.tally.records), self.new_trials, self.tally.failed, self._elapsed, interrupted,
+            self.tally.failures, dict(self._watch.spent), winner.confirmed,
+            stopped=stopped, source=winner.source,
         )  # fmt: skip
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for listener in self._all_listeners:
             getattr(listener, event)(*arguments)
+
+
+def _space(task: TuningTask) -> tuple[SearchSpace, str]:
+    """The task's space; where the rules fail, an empty one and why."""
+    output, target, threads = task.workload.output, task.target, task.threads
+    try:
+        space = SearchSpace(output, target, threads)
+    except AutotuneError as error:
+        return SearchSpace(output, target, threads, given=()), f"the space could not be made: {error}"
+    return space, ""
