@@ -165,7 +165,7 @@ def home(path: Path) -> dict[str, str]:
         ("explain conv9", "unknown operator 'conv9'; "),
         ("conv2d --target tpu", "unknown target 'tpu'; known: native, arm_neon, x86_avx2, x86_avx512"),
         ("best conv2d --target tpu", "unknown target 'tpu'; known: native, arm_neon, x86_avx2, x86_avx512"),
-        ("conv2d --strategy luck", "unknown strategy 'luck'; known: evolutionary, random"),
+        ("conv2d --strategy luck", "unknown strategy 'luck'; known: annealing, "),
         ("conv2d --cost-model luck", "unknown cost model 'luck'; known: analytic, random, xgboost"),
         ("conv2d --groups 3", "groups is 3, which must divide in_channels (128) and out_channels (128)"),
         (

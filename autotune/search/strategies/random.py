@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from autotune.cost_model.model import CostModel
-from autotune.search.space import Evaluated, Key, SearchSpace
-from autotune.search.strategies.strategy import strategy, unseen
+from autotune.cost_model.models import CostModel
+from autotune.search.space import Evaluated, SearchSpace
+from autotune.search.strategies.memory import Memory, Supply
+from autotune.search.strategies.strategy import strategy
 
 
 @strategy("random")
 class RandomStrategy:
-    """Draws legal candidates; neither model nor measurements matter."""
+    """Draws legal candidates; neither model nor measurements matter.
 
-    ATTEMPTS = 20
+    The control for all others, and hard to beat where next to nothing is known (Bergstra and Bengio, JMLR 13, 2012).
+    """
 
     def __init__(self, space: SearchSpace, model: CostModel, seed: int) -> None:
-        self.space = space
-        self.generator = np.random.default_rng(seed)
-        self.seen: set[Key] = set()
+        self.memory = Memory(space)
+        self.supply = Supply(space, self.memory, np.random.default_rng(seed))
 
     def propose(self, count: int) -> Evaluated:
-        chosen = self.space.empty()
-        for _ in range(self.ATTEMPTS):
-            drawn = self.space.evaluate(self.space.sample(self.generator, max(256, 16 * count)))
-            legal = drawn.take(np.flatnonzero(drawn.legal))
-            fresh = legal.take(unseen(legal.population, self.seen)[: count - len(chosen)])
-            self.seen.update(fresh.population.key(row) for row in range(len(fresh)))
-            chosen = chosen.join(fresh)
-            if len(chosen) >= count:
-                break
-        return chosen
+        return self.supply.random(count)
 
     def observe(self, measured: Evaluated, seconds: np.ndarray) -> None:
-        self.seen.update(measured.population.key(row) for row in range(len(measured.population)))
+        self.memory.observe(measured, seconds)

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from autotune.cost_model.model import CostModel
+from autotune.cost_model.models import CostModel
 from autotune.errors import unknown
-from autotune.search.space import Evaluated, Key, Population, SearchSpace
+from autotune.search.space import Evaluated, SearchSpace
 
 
 class Strategy(Protocol):
@@ -46,13 +46,3 @@ def make_strategy(name: str, space: SearchSpace, model: CostModel, seed: int) ->
     if name not in _STRATEGIES:
         raise unknown("strategy", name, _STRATEGIES)
     return _STRATEGIES[name](space, model, seed)
-
-
-def unseen(population: Population, seen: set[Key]) -> list[int]:
-    """The rows of candidates that are not in ``seen``, each candidate once."""
-    fresh: dict[Key, int] = {}
-    for row in range(len(population)):
-        key = population.key(row)
-        if key not in seen:
-            fresh.setdefault(key, row)
-    return list(fresh.values())
