@@ -1,8 +1,8 @@
 """TVM MetaSchedule on one workload: ``python metaschedule.py PARAMS TRIALS SEED``, run by the interpreter that has TVM.
 
-A worker of ``benchmarks/search.py``, which reads its lines of JSON: one for every measured trial (``trial``, ``elapsed``
-seconds since the search began, ``seconds`` of the kernel or null), then ``{"best": ..}``. After that, every line on
-its input runs the best kernels found with 64 trials and with all of them, and answers with the seconds of each.
+A worker of ``benchmarks/search.py``, which reads its lines of JSON: one for every measured trial (``trial``,
+``elapsed`` seconds since the search began, ``seconds`` of the kernel or null), then ``{"best": ..}``. After that, every
+line on its input runs the best kernels found with 64 trials and with all of them, and answers with the seconds of each.
 
 One thread, the host's widest vectors, constant weights in whatever layout the search likes, as TVM's own network
 tuning has it; otherwise its defaults.
@@ -16,8 +16,8 @@ import time
 import numpy as np
 import tvm
 from tvm import te
-from tvm.s_tir import meta_schedule as ms
 from tvm.ir.utils import derived_object
+from tvm.s_tir import meta_schedule as ms
 
 
 def matmul(m, n, k):

@@ -29,11 +29,12 @@ from rich.console import Console
 from rich.table import Table
 
 import autotune as at
-from autotune.cost_model.registry import make_model
+from autotune.cost_model.models import make_cost_model
 from autotune.search.events import Listener, Progress, TuneResult
 from autotune.search.space import SearchSpace
 from autotune.search.strategies import strategies
 from autotune.targets.host import native_target
+from autotune.tensor_expr.operators import get_operator
 from autotune.tuning_logs import Record
 
 Params = dict[str, Any]
@@ -78,7 +79,7 @@ UNSEEN: dict[str, Params] = {
 def make(params: Params) -> at.Workload:
     """The workload of some parameters."""
     rest = dict(params)
-    return at.workload(rest.pop("operator"), **rest)
+    return get_operator(rest.pop("operator"))(**rest)
 
 
 class Curve(Listener):
@@ -101,7 +102,8 @@ class Curve(Listener):
 
 
 def search(
-    workload: at.Workload, trials: int, seed: int, database: Path, strategy: str = "evolutionary", model: str = "xgboost"
+    workload: at.Workload, trials: int, seed: int, database: Path, strategy: str = "evolutionary",
+    model: str = "xgboost",
 ) -> tuple[TuneResult, Curve]:  # fmt: skip
     """One search, and how it went."""
     curve = Curve()
@@ -119,7 +121,7 @@ def throughput(seeds: int, trials: int) -> dict[str, Any]:
     workload = at.conv2d()
     space = SearchSpace(workload.output, native_target())
     generator = np.random.default_rng(0)
-    model = make_model("xgboost", 0)
+    model = make_cost_model("xgboost", 0)
     warm = space.evaluate(space.sample(generator, 1024))
     model.update(warm.features, generator.random(1024))
     count, began = 1 << 16, time.process_time()
