@@ -18,6 +18,7 @@ from test_tuning_logs import WORKLOAD, run_sql
 from autotune.cli.db import command
 from autotune.cli.entry import run
 from autotune.tuning_logs import Database
+from autotune.tuning_logs.schema import SCHEMA_VERSION
 
 Db = Callable[..., tuple[int, str, str]]
 
@@ -88,7 +89,7 @@ class TestLooking:
 
     def test_stats(self, db: Db) -> None:
         data = json.loads(db("stats", "--json")[1])
-        assert (data["records"], data["tasks"], data["sketches"], data["schema"]) == (30, 2, 3, 3)
+        assert (data["records"], data["tasks"], data["sketches"], data["schema"]) == (30, 2, 3, SCHEMA_VERSION)
         assert data["status"] == {"ok": 26, "crash": 4} and data["evidence"] == {"measured": 30}
         assert "ok: 26, crash: 4" in db("stats")[1]
 

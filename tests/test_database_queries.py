@@ -55,6 +55,21 @@ class TestTop:
         assert database.top(0, WORKLOAD.key) == database.top(3, "no such key") == []
 
 
+def test_the_latest_race_is_found_at_once_however_many_trials_came_after_it(database: Database) -> None:
+    database.add(make_record("final", phase="final"), TASK)
+    database.add_all((make_record(f"t{number}", 1.0), TASK) for number in range(20_000))
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    database.connection.set_progress_handler(count, 100)
+    found = database.best(WORKLOAD.key)
+    database.connection.set_progress_handler(None, 100)
+    assert found is not None and found[0].trial == "final" and steps < 20
+
+
 class TestAccept:
     def best(self, database: Database, **accept: Any) -> str | None:
         found = database.best(WORKLOAD.key, accept=Accept(**accept))
@@ -118,6 +133,17 @@ class TestPlaces:
         assert place("expression", {}, text(64)).family == place("expression", {}, text(7)).family
         assert place("expression", {}, text(64)).family != place("expression", {}, text(64, 3)).family
         assert place("expression", {}, text(64)).shape == "64,5,64,5"
+
+    def test_no_sum_differs_by_more_than_the_distance(self) -> None:
+        numbers = random.Random(5)
+        for _ in range(200):
+            one, other = (place("op", {"shape": [numbers.randint(0, 99) for _ in range(9)]}, "") for _ in range(2))
+            (distance,) = shape_distances(one.shape, [other.shape])
+            for a, b in zip((one.size, *one.contrasts), (other.size, *other.contrasts), strict=True):
+                assert abs(a - b) <= distance + 1e-9
+        assert (
+            len({place("op", {"shape": [7 if at == k else 0 for at in range(8)]}, "").contrasts for k in range(8)}) == 8
+        )
 
     def test_distance(self) -> None:
         assert shape_distances("63,3,0", ["63,3,0", "127,3,0", "31,3,1", "63,1,0"]).tolist() == [0, 1, 2, 1]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from test_interchange import contents, fill
-from test_tuning_logs import TASK, make_record, make_run, make_version1, run_sql, start_writer
+from test_tuning_logs import TASK, make_record, make_run, make_version1, make_version2, run_sql, start_writer
 
 from autotune.tuning_logs import Database, DatabaseError
 from autotune.tuning_logs.checking import check, salvage
@@ -85,6 +85,13 @@ class TestWhole:
     def test_what_is_saved_goes_to_a_new_file(self, whole: Path) -> None:
         with pytest.raises(DatabaseError, match="exists already"):
             salvage(whole, whole)
+
+    def test_a_file_of_an_older_version(self, tmp_path: Path) -> None:
+        make_version2(tmp_path / "old.db")
+        salvage(tmp_path / "old.db", tmp_path / "saved.db")
+        assert check(tmp_path / "saved.db").problems == []
+        Database.open(tmp_path / "old.db").close()
+        assert stored(tmp_path / "saved.db") == stored(tmp_path / "old.db") and len(stored(tmp_path / "saved.db")) == 10
 
     def test_a_file_without_checksums_has_nothing_to_save(self, tmp_path: Path) -> None:
         make_version1(tmp_path / "old.db")

@@ -539,6 +539,13 @@ def make_version1(path: Path) -> None:
         raw.execute("PRAGMA journal_mode = WAL")
 
 
+def make_version2(path: Path) -> None:
+    """The same file as the release of schema version 2 migrated it."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(VERSION1.with_name("tuning_version2.sql").read_text())
+        raw.execute("PRAGMA journal_mode = WAL")
+
+
 def dump(path: Path) -> list[str]:
     with closing(sqlite3.connect(path)) as raw:
         return list(raw.iterdump())
@@ -585,6 +592,21 @@ class TestMigration:
                 assert physical == [row[1] for row in b.execute(f"PRAGMA table_info({table})")]
                 rows = f"SELECT {names} FROM {table} ORDER BY id"
                 assert a.execute(rows).fetchall() == b.execute(rows).fetchall(), table
+
+    def test_from_version_2(self, path: Path, tmp_path: Path) -> None:
+        first = tmp_path / "first.db"
+        make_version1(first)
+        make_version2(path)
+        run_sql(path, "UPDATE workloads SET checksum = 0 WHERE id = 2")
+        for file in (first, path):
+            Database.open(file).close()
+        damaged, whole = dump(path), dump(first)
+        assert len(damaged) == len(whole)
+        assert next(line for line in damaged if "expression" in line and "VALUES(2" in line).endswith(",-1);")
+        run_sql(path, "UPDATE workloads SET checksum = (SELECT checksum FROM workloads WHERE id = 1)")
+        run_sql(first, "UPDATE workloads SET checksum = (SELECT checksum FROM workloads WHERE id = 1)")
+        assert sorted(dump(path)) == sorted(dump(first))
+        assert run_sql(path.with_name("tuning.db.version2"), "PRAGMA user_version") == (2,)
 
     def test_what_is_not_in_the_file_yet_is_backed_up_too(self, path: Path) -> None:
         make_version1(path)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,8 +18,8 @@ from autotune.tuning_logs.audit import broken_links
 from autotune.tuning_logs.database import Database
 from autotune.tuning_logs.opening import DatabaseError, explained
 from autotune.tuning_logs.pages import File
-from autotune.tuning_logs.records import text_key
-from autotune.tuning_logs.schema import COLUMNS, checksum
+from autotune.tuning_logs.records import Workload, text_key
+from autotune.tuning_logs.schema import COLUMNS, SUMS, WORKLOADS_2, checksum
 
 _SENTENCES = 10  # of each kind, before the rest is only counted
 _REFERENCES = {
@@ -28,7 +29,7 @@ _REFERENCES = {
 }
 _TEXTS = ("workloads", "targets", "devices", "sketches")  # whose key is that of their text
 _REAL = {
-    "size", "build_seconds", "measure_seconds", "seconds", "ci_low", "ci_high", "probe", "baseline_seconds", "max_error"
+    *SUMS, "build_seconds", "measure_seconds", "seconds", "ci_low", "ci_high", "probe", "baseline_seconds", "max_error"
 }  # fmt: skip
 
 
@@ -130,17 +131,25 @@ def salvage(path: Path, into: Path) -> Salvaged:
 
 def _sound_rows(file: File) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """The rows of our tables, each with its number and its checksum."""
-    shapes: dict[int, list[str]] = {}
-    for table, columns in COLUMNS.items():
-        shapes.setdefault(len(columns) + 2, []).append(table)
+    shapes: dict[int, list[tuple[str, tuple[str, ...]]]] = {}
+    for table, columns in (*COLUMNS.items(), ("workloads", WORKLOADS_2)):
+        shapes.setdefault(len(columns) + 2, []).append((table, columns))
     for number, values in file.rows():
-        for table in shapes.get(len(values), ()):
+        for table, columns in shapes.get(len(values), ()):
             own = [
                 float(value) if column in _REAL and isinstance(value, int) else value
-                for column, value in zip(COLUMNS[table], values[1:-1], strict=True)
+                for column, value in zip(columns, values[1:-1], strict=True)
             ]
             if not any(isinstance(value, bytes) for value in own) and checksum(table, *own) == values[-1]:
-                yield table, (number, *own, values[-1])
+                yield table, (number, *rows.sealed(table, _of_today(table, own)))
+
+
+def _of_today(table: str, values: Sequence[Any]) -> Sequence[Any]:
+    """A sound row in the columns that the table has now."""
+    if len(values) == len(COLUMNS[table]):
+        return values
+    found = dict(zip(WORKLOADS_2, values, strict=True))
+    return rows.workload_values(Workload(found["text"], found["operator"], json.loads(found["params"])))
 
 
 def _insert(database: Database, found: Iterator[tuple[str, tuple[Any, ...]]]) -> Salvaged:

@@ -16,11 +16,13 @@ from autotune.tuning_logs.accept import VERIFIED, Accept
 from autotune.tuning_logs.nearness import Place, device_distance, place, shape_distances
 from autotune.tuning_logs.opening import DatabaseError, explained
 from autotune.tuning_logs.records import EVIDENCE, DeviceInfo, Record, Run, TargetInfo, Task, Workload
+from autotune.tuning_logs.schema import SUMS
 from autotune.tuning_logs.store import Store
 
 WITHIN = 3.0  # the distance up to which something is near: three axes twice as long, say
 _FIRST_RADIUS = 0.5
 _SLACK = 1e-6  # what sums of logarithms are rounded by, and more
+_BAND = " AND ".join(["SELECT id, shape FROM workloads WHERE family = ?", *(f"{one} BETWEEN ? AND ?" for one in SUMS)])
 
 T = TypeVar("T")
 
@@ -253,12 +255,11 @@ class Database(Store):
             radius = needed
 
     def _band(self, here: Place, radius: float) -> list[tuple[int, str]]:
-        """Numbers and shapes of the workloads whose size differs so little that they can be within the radius."""
-        sql = "SELECT id, shape FROM workloads WHERE family = ? AND size BETWEEN ? AND ?"
+        """Numbers and shapes of the workloads whose sums differ so little that they can be within the radius."""
+        reach = radius + _SLACK
+        bounds = [end for middle in (here.size, *here.contrasts) for end in (middle - reach, middle + reach)]
         with explained(self.path):
-            return self._db.execute(
-                sql, [here.family, here.size - radius - _SLACK, here.size + radius + _SLACK]
-            ).fetchall()
+            return self._db.execute(_BAND, [here.family, *bounds]).fetchall()
 
     def _is_tuned(self, workload_id: int, but_not: str, target_key: str | None) -> bool:
         """Whether a workload other than that of a key has a task (for a target)."""

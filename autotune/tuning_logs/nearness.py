@@ -3,7 +3,8 @@
 A family holds the workloads that differ in numbers only. Between two of them the distance is the sum over these numbers
 of |log2((1 + a) / (1 + b))|: doubling one long axis costs about 1, and so does padding where there was none. It is a
 metric, and the difference of the sums of log2(1 + a) never exceeds it, so an index on that sum (``size``) finds the
-nearest without looking at all.
+nearest without looking at all. Neither does the difference of sums in which some of the logarithms count negatively
+(``contrasts``): shapes of one size that are far apart differ in one of them.
 """
 
 from __future__ import annotations
@@ -19,16 +20,21 @@ import numpy as np
 
 _EXTENTS = re.compile(r"\[([\d,|]+)\]")  # of a tensor in an expression's canonical text: float32[64,5|7]
 _NUMBERS = re.compile(r"\d+(?:,\d+)*\Z")  # of a parameter such as kernel=3,3
+CONTRASTS = 3  # up to eight numbers any two are then told apart by a sign; more cost space in the index
 FEATURES_WEIGHT = 8.0  # what two devices without a common instruction set extension are apart
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a workload stands: its family, its numbers as text (``1,64,56,56``), and the sum of their logarithms."""
+    """Where a workload stands: its family, its numbers as text (``1,64,56,56``), and sums of their logarithms.
+
+    In contrast k those numbers count negatively whose position has bit k: the signs of Walsh's functions.
+    """
 
     family: str
     shape: str
     size: float
+    contrasts: tuple[float, ...]
 
 
 def place(operator: str, params: Mapping[str, Any], text: str) -> Place:
@@ -52,7 +58,11 @@ def place(operator: str, params: Mapping[str, Any], text: str) -> Place:
             elif not isinstance(value, float):
                 fixed.append(f"{name}={json.dumps(value, sort_keys=True)}")
         family = f"{operator}({', '.join(fixed)})"
-    return Place(family, ",".join(map(str, numbers)), math.fsum(math.log2(1 + n) for n in numbers))
+    logs = [math.log2(1 + n) for n in numbers]
+    contrasts = (
+        math.fsum(-log if position >> bit & 1 else log for position, log in enumerate(logs)) for bit in range(CONTRASTS)
+    )
+    return Place(family, ",".join(map(str, numbers)), math.fsum(logs), tuple(contrasts))
 
 
 def _integers(value: Any) -> list[int]:

@@ -54,7 +54,8 @@ def as_json(value: Any) -> str:
 def workload_values(workload: Workload) -> tuple[Any, ...]:
     where = place(workload.operator, workload.params, workload.text)
     return (
-        workload.key, workload.operator, as_json(workload.params), workload.text, where.family, where.shape, where.size
+        workload.key, workload.operator, as_json(workload.params), workload.text, where.family, where.shape, where.size,
+        *where.contrasts,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlite_utils
 
-from autotune.tuning_logs.nearness import place
+from autotune.tuning_logs.nearness import CONTRASTS, Place, place
 from autotune.tuning_logs.records import Host
 
 APPLICATION_ID = 0x41545544  # "ATUD", also what file(1) can tell our files by
@@ -89,8 +89,7 @@ def _add_places_and_checksums(db: sqlite_utils.Database) -> None:
         db.table("runs").add_column(name, str, not_null_default="")
     db.execute("ALTER TABLE runs ADD COLUMN host_id INTEGER REFERENCES hosts(id)")
     db.execute("UPDATE runs SET host_id = (SELECT id FROM hosts)")
-    for position, name in enumerate(("family", "shape", "size")):
-        db.conn.create_function(name, 3, lambda *workload, field=position: _place(*workload)[field], deterministic=True)
+    _define_place(db)
     db.execute(
         "UPDATE workloads SET family = family(operator, params, text), shape = shape(operator, params, text), "
         "size = size(operator, params, text)"
@@ -98,16 +97,20 @@ def _add_places_and_checksums(db: sqlite_utils.Database) -> None:
     db.table("workloads").create_index(["family", "size", "shape"])  # all that the nearest are chosen by
 
     db.conn.create_function("checksum", -1, checksum, deterministic=True)
-    for table, columns in COLUMNS.items():
-        if table == "audit":  # of a later version
-            continue
+    for table, columns in _COLUMNS_2.items():
         if table != "hosts":
             db.table(table).add_column("checksum", int, not_null_default=0)
         db.execute(f"UPDATE {table} SET checksum = checksum('{table}', {', '.join(columns)})")
 
 
+def _add_audit_and_contrasts(db: sqlite_utils.Database) -> None:
+    """Version 3."""
+    _add_audit(db)
+    _add_contrasts(db)
+
+
 def _add_audit(db: sqlite_utils.Database) -> None:
-    """Version 3: who appended what over the network."""
+    """Who appended what over the network."""
     audit = {"at": str, "who": str, "address": str, "run": str, "records": int, "new": int, "link": str}
     db.table("audit").create({"id": int, **audit, "checksum": int}, pk="id", not_null={*audit, "checksum"})
     for change in ("UPDATE", "DELETE"):
@@ -117,13 +120,48 @@ def _add_audit(db: sqlite_utils.Database) -> None:
         )
 
 
-def _place(operator: str, params: str, text: str) -> tuple[str, str, float]:
-    found = place(operator, json.loads(params), text)
-    return found.family, found.shape, found.size
+def _add_contrasts(db: sqlite_utils.Database) -> None:
+    """What tells workloads of one size apart. A row whose checksum was wrong keeps a wrong one."""
+    _define_place(db)
+    db.conn.create_function("checksum", -1, checksum, deterministic=True)
+    columns = ", ".join(WORKLOADS_2)
+    sound = db.execute(f"SELECT id FROM workloads WHERE checksum = checksum('workloads', {columns})").fetchall()
+    db.execute("ALTER TABLE workloads DROP COLUMN checksum")  # which is the last one
+    for number, name in enumerate(_CONTRASTS):
+        db.table("workloads").add_column(name, float, not_null_default=0.0)
+        db.execute(f"UPDATE workloads SET {name} = contrast(operator, params, text, {number})")
+    db.table("workloads").add_column("checksum", int, not_null_default=-1)
+    seal = f"UPDATE workloads SET checksum = checksum('workloads', {', '.join(COLUMNS['workloads'])}) WHERE id = ?"
+    db.conn.executemany(seal, sound)
+    db.execute("DROP INDEX idx_workloads_family_size_shape")
+    db.table("workloads").create_index(["family", *SUMS, "shape"])  # all that the nearest are chosen by
+    # The latest race of a task, however many trials came after it.
+    db.execute("CREATE INDEX records_final ON records (task_id, evidence) WHERE status = 'ok' AND phase = 'final'")
 
 
+def _define_place(db: sqlite_utils.Database) -> None:
+    """SQL functions of a workload's operator, parameters and text."""
+
+    def where(operator: str, params: str, text: str) -> Place:
+        return place(operator, json.loads(params), text)
+
+    readers: dict[str, Callable[..., str | float]] = {
+        "family": lambda *workload: where(*workload).family,
+        "shape": lambda *workload: where(*workload).shape,
+        "size": lambda *workload: where(*workload).size,
+    }
+    for name, read in readers.items():
+        db.conn.create_function(name, 3, read, deterministic=True)
+    db.conn.create_function(
+        "contrast", 4, lambda *workload: where(*workload[:3]).contrasts[workload[3]], deterministic=True
+    )
+
+
+_CONTRASTS = tuple(f"contrast_{number}" for number in range(CONTRASTS))
+SUMS = ("size", *_CONTRASTS)  # what two workloads cannot differ in by more than their distance
+WORKLOADS_2 = ("key", "operator", "params", "text", "family", "shape", "size")  # of version 2
 COLUMNS = {
-    "workloads": ("key", "operator", "params", "text", "family", "shape", "size"),
+    "workloads": (*WORKLOADS_2, *_CONTRASTS),
     "targets": ("key", "name", "text"),
     "devices": ("key", "name", "text", "facts"),
     "hosts": ("key", "fingerprint", "cpu", "cpu_flags", "system"),
@@ -142,6 +180,7 @@ COLUMNS = {
 }  # fmt: skip
 """Each table's columns as they stand in the file, between ``id`` and ``checksum``; what a table refers to comes first.
 """
+_COLUMNS_2 = {table: columns for table, columns in COLUMNS.items() if table != "audit"} | {"workloads": WORKLOADS_2}
 
 
 def checksum(table: str, *values: Any) -> int:
@@ -149,7 +188,9 @@ def checksum(table: str, *values: Any) -> int:
     return zlib.crc32(json.dumps([table, *values]).encode())
 
 
-MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (_create, _add_places_and_checksums, _add_audit)
+MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
+    _create, _add_places_and_checksums, _add_audit_and_contrasts,
+)  # fmt: skip
 """What brings a file from version i to i + 1; append only, since files of every version exist."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
