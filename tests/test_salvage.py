@@ -134,6 +134,12 @@ class TestDamage:
         assert salvage(path, tmp_path / "saved.db").rows["records"] == RECORDS + 1
         assert stored(tmp_path / "saved.db") == stored(whole)
 
+    def test_bytes_where_text_was_written(self, whole: Path, tmp_path: Path) -> None:
+        path = copy_of(whole, whole.read_bytes(), tmp_path)
+        run_sql(path, "UPDATE records SET message = CAST(message AS BLOB) WHERE id = 3")
+        assert check(path).problems == ["row 3 of records is not what was written: its checksum differs"]
+        assert salvage(path, tmp_path / "saved.db").rows["records"] == RECORDS
+
     @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95, 0.9995])
     def test_cut_off(self, whole: Path, tmp_path: Path, share: float) -> None:
         content = whole.read_bytes()

@@ -185,7 +185,8 @@ _COLUMNS_2 = {table: columns for table, columns in COLUMNS.items() if table != "
 
 def checksum(table: str, *values: Any) -> int:
     """The CRC-32 of a row: SQLite notices a damaged page, not a flipped bit within a value."""
-    return zlib.crc32(json.dumps([table, *values]).encode())
+    # No column holds bytes, but a flipped bit can make them of a text.
+    return zlib.crc32(json.dumps([table, *values], default=repr).encode())
 
 
 MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
