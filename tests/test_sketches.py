@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import timeit
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 
 import autotune.tensor_expr as te
+from autotune.schedules.schedule import Schedule
+from autotune.search.lookup import find_schedule
 from autotune.search.space import SearchSpace
 from autotune.targets.callable import Kernel
 from autotune.targets.facts import Target
@@ -67,6 +71,11 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "fused epilogue": fused_epilogue,
     "softmax": softmax,
     "blur": blur,
+    "layer norm": lambda: get_operator("layer_norm")(shape="13,67"),
+    "softmax across rows": lambda: get_operator("softmax")(shape="3,37,53", axis=1),
+    "one sum": lambda: get_operator("reduce_sum")(shape="1,5003"),
+    "sums of columns": lambda: get_operator("reduce_sum")(shape="33,41", axes="0"),
+    "matrix times vector": lambda: get_operator("dense")(batch=1, in_features=67, out_features=37),
 }
 
 
@@ -138,6 +147,28 @@ def test_pipelines_are_computed_in_blocks() -> None:
     assert {knob.name for knob in blocks.schedule.knobs} == {"i.block", "j.block"}
     (rows,) = SearchSpace(get_operator("relu")(shape="30,400").output, native_target()).sketches
     assert [knob.choices for knob in rows.schedule.knobs] == [(1, 2, 4, 8)]
+
+
+def test_rows_go_through_all_stages_in_the_cache() -> None:
+    """Reductions along rows run in vector lanes, with every other stage inside a block of the output's rows."""
+    one, several = SearchSpace(softmax().output, native_target()).sketches
+    stages = one.schedule.state.stages
+    assert {stage.attach for name, stage in stages.items() if name not in ("x", "y")} == {("y", "i.0")}
+    assert [stages[name].kind("k.1") for name in ("largest.rf", "largest")] == ["vectorize", "unroll"]
+    assert {knob.name for knob in one.schedule.knobs} == {"rows", "unroll.100"}
+    assert "largest.rf.rf" in several.schedule.state.stages, "a row of its own needs several accumulators"
+    (across,) = SearchSpace(get_operator("softmax")(shape="3,37,53", axis=1).output, native_target()).sketches
+    assert not any(name.endswith(".rf") for name in across.schedule.state.stages), "lanes are elements of the output"
+
+
+def test_rows_of_softmax_beat_one_pass_a_stage() -> None:
+    """What the analytic model chooses without a trial, beside the default schedule."""
+    workload = get_operator("softmax")(shape="128,1000")
+    schedule = find_schedule(workload, native_target()).schedule
+    kernels = [Kernel(build(made, native_target())) for made in (schedule, Schedule(workload.output))]
+    x = workload.random_inputs(0)["x"]
+    times = [min(timeit.repeat(partial(kernel, x), number=2, repeat=5)) for kernel in kernels]
+    assert times[0] < 0.5 * times[1], times
 
 
 def test_what_is_read_anywhere_is_not_computed_in_blocks() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from autotune.schedules.bounds import Bounds, product
 from autotune.schedules.sketches.draft import axes_of, find_anchor
 from autotune.schedules.state import Number, Stage, State, reads
+from autotune.schedules.windows import moved_axis
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import interval_length
@@ -109,14 +110,13 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
         iterations.append(total)
     body = _body_position(state, anchor, chain)
     vector = _vector_axis(anchor)
-    axes = bounds.stages[name].axes
     covers = [bounds.covers(name, *loop) for loop in chain[: body + 1]]
     if body < 0:  # straight-line code is one iteration of a loop around it
-        covers, extents, iterations = [axes], [column(1), *extents], [column(1), *iterations]
-    operands = [_operand(bounds, anchor, read, covers, vector, lanes, column) for read in _distinct(anchor)]
-    tile = {axis.name: column(axes[axis.name]) for axis in anchor.tensor.axes}
+        covers, extents, iterations = [bounds.stages[name].axes], [column(1), *extents], [column(1), *iterations]
+    tile = {axis: column(extent) for axis, extent in _tile(bounds, anchor).items()}
+    operands = [_operand(bounds, anchor, read, covers, vector, lanes, tile, column) for read in _distinct(anchor)]
     vectors = np.ceil(tile[vector] / lanes) if vector else column(1)
-    accumulators = vectors * product([tile[a] for a in tile if a != vector])  # type: ignore[misc]
+    accumulators = vectors * product([tile[axis.name] for axis in anchor.tensor.axes if axis.name != vector])  # type: ignore[misc]
     reducing = {axis.name for axis in anchor.tensor.reduce_axes}
     inner = covers[-1] if body >= 0 else {r: 1 for r in reducing}
     unrolled = column(product([inner[axis] for axis in reducing]))
@@ -151,6 +151,12 @@ def loop_chain(state: State, anchor: Stage) -> list[tuple[str, str]]:
     return chain
 
 
+def _tile(bounds: Bounds, anchor: Stage) -> Mapping[str, Any]:
+    """How much of each axis the anchor's loops cover from its first reduction loop on: what accumulates at once."""
+    first = min(anchor.loops.index(loop) for loop in anchor.reduce_loops if loop in anchor.loops)
+    return bounds.stages[anchor.name].covers(frozenset(anchor.loops[first:]))
+
+
 def _body_position(state: State, anchor: Stage, chain: list[tuple[str, str]]) -> int:
     """The innermost loop of the chain that is a loop in the code; what is inside is straight-line."""
     serial = [
@@ -163,7 +169,7 @@ def _body_position(state: State, anchor: Stage, chain: list[tuple[str, str]]) ->
 
 def _vector_axis(anchor: Stage) -> str | None:
     loops = [loop for loop in anchor.loops if anchor.kind(loop) == "vectorize"]
-    return loops[0].rsplit(".", 1)[0] if loops else None
+    return moved_axis(anchor, loops[0]) if loops else None
 
 
 def _distinct(anchor: Stage) -> list[Read]:
@@ -177,6 +183,7 @@ def _operand(
     covers: list[Mapping[str, Any]],
     vector: str | None,
     lanes: int,
+    tile: Mapping[str, Column],
     column: Any,
 ) -> Operand:
     source = bounds.state.stages[read.tensor.name]
@@ -195,7 +202,6 @@ def _operand(
         lines.append(_lines(parts, shape, size, packed=source.layout is not None))
         spans.append(_spans(parts, shape, strides, size, packed=source.layout is not None))
     by_lanes = lanes if vector is not None and vector in axes_of(anchor, read) else 1
-    tile = bounds.stages[anchor.name].axes
     reducing = {axis.name for axis in anchor.tensor.reduce_axes}
     one_step = {axis: 1 if axis.name in reducing else tile[axis.name] for axis in axes}
     step = product([column(interval_length(index, one_step)) for index in read.indices])  # type: ignore[misc]

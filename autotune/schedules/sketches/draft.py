@@ -22,7 +22,8 @@ class Draft:
 
     ``anchor`` is the stage that does the work (the largest reduction; None where there is none), ``out`` the stage
     whose loops are tiled and inside which the anchor is computed, ``vector`` the anchor's vectorised axis. ``outer``,
-    ``middle`` are the loops of ``out`` around a register tile; ``label`` says in words what was chosen.
+    ``middle`` are the loops of ``out`` around a register tile; ``label`` says in words what was chosen. What is
+    ``complete`` is left as it is by the rules that follow.
     """
 
     schedule: Schedule
@@ -34,6 +35,7 @@ class Draft:
     outer: tuple[str, ...] = ()
     middle: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
+    complete: bool = False
 
     @property
     def state(self) -> State:

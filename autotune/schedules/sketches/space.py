@@ -13,16 +13,18 @@ from autotune.schedules.sketches.inline import inline
 from autotune.schedules.sketches.packing import pack_constants
 from autotune.schedules.sketches.parallel import parallel_blocks
 from autotune.schedules.sketches.remaining import remaining
+from autotune.schedules.sketches.rows import rows
 from autotune.schedules.sketches.staging import stage_operands
 from autotune.schedules.sketches.tiling import tiling
 from autotune.schedules.sketches.vector_axis import vector_axis
 from autotune.targets.facts import Target
 from autotune.tensor_expr.tensor import Tensor
 
-SPACE_VERSION = 5  # counts up whenever the sketches of an operator, or the choices of a knob, change
+SPACE_VERSION = 6  # counts up whenever the sketches of an operator, or the choices of a knob, change
 
 RULES: tuple[Rule, ...] = (
     inline,  # element-wise stages vanish first, so that the others see the expressions that remain
+    rows,  # where every reduction reads its elements once
     cache_write,  # chooses the anchor
     vector_axis,
     tiling,
@@ -46,7 +48,7 @@ def sketches(output: Tensor, target: Target, threads: int = 1) -> tuple[Sketch, 
     """Every sketch of the operator on the target, in a fixed order; equal ones once."""
     drafts = [Draft(Schedule(output), target, threads, out=output.name)]
     for rule in RULES:
-        drafts = [following for draft in drafts for following in rule(draft)]
+        drafts = [following for draft in drafts for following in ([draft] if draft.complete else rule(draft))]
     found: dict[str, Sketch] = {}
     for draft in drafts:
         found.setdefault(draft.schedule.text, Sketch("; ".join(draft.label), draft.schedule))
