@@ -245,8 +245,9 @@ class TestPages:
         assert get(path, "/curves/99")[0] == 404
 
     def test_rows_lead_to_the_curve(self, path: Path) -> None:
-        for address in ("/tuning/workloads", "/tuning/workloads/1", "/tuning/best"):
+        for address in ("/tuning/workloads", "/tuning/workloads/1", "/tuning/tasks/1", "/tuning/best"):
             assert '<a href="/curves/1">curve</a>' in get(path, address)[1]
+        assert '<a href="/tuning/tasks/1">1</a>' in get(path, "/tuning/records/1")[1]
         record = ask(path, "best")[0]["record"]
         assert f'<a href="/tuning/records/{record}">{record}</a>' in get(path, "/tuning/best")[1]
 

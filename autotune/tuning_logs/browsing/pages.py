@@ -22,6 +22,12 @@ from autotune.tuning_logs.browsing.queries import QUERIES
 NAME = "tuning"  # what Datasette calls the database in its addresses, whatever the file is called
 _SHOWN = 100  # tasks on the front page
 _HERE = ("localhost", "127.0.0.1", "::1")
+# Columns of answers and of single rows; of those in tables Datasette itself makes links.
+_REFERENCES = (
+    {"record": "records", "run": "runs"}
+    | {f"{table}_id": f"{table}s" for table in ("workload", "target", "device", "host", "task", "run")}
+    | {"sketch_id": "sketches"}
+)
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -78,15 +84,16 @@ def _opened(path: str, connection: sqlite3.Connection) -> Database:
 
 @hookimpl
 def render_cell(value: Any, column: str, table: str | None, database: str, datasette: Any, row: Any) -> Markup | None:
-    """Times with units, and links from a workload to its curves and from a question's answer to the record."""
+    """Times with units, and links: to a workload's curves, and to the rows that numbers stand for."""
     if database != NAME or value is None:
         return None
     if table is None and column == "curve":
         return _link(curve_address(value), "curve")
-    if table is None and column == "record":
-        return _link(datasette.urls.row(NAME, "records", value), value)
     if table == "workloads" and column == "operator":
         return Markup("{} {}").format(value, _link(curve_address(row["id"]), "curve"))
+    if column in _REFERENCES and isinstance(value, int):
+        found = _link(datasette.urls.row(NAME, _REFERENCES[column], value), value)
+        return Markup("{} {}").format(found, _link(curve_address(value), "curve")) if column == "workload_id" else found
     if isinstance(value, float) and value > 0 and (column.endswith("seconds") or column in ("ci_low", "ci_high")):
         return _quantity(f"{value} s", duration(value))
     if column in ("created", "started", "latest"):

@@ -1,13 +1,14 @@
 """Questions that are asked often, as SQL: Datasette shows each as a page, and as JSON and CSV.
 
-In the results ``curve`` is the number of a workload and ``record`` that of a record; the pages make links of both.
+In the results ``curve`` is the number of a workload; ``record``, ``run`` and what ends in ``_id`` are numbers of rows. The
+pages make links of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-_TASK = "operator, workloads.text AS workload, targets.name AS target, devices.name AS device, threads, toolchain"
+_WHERE = "targets.name AS target, threads, devices.name AS device, workloads.text AS workload, toolchain"
 
 _TASKS = """FROM tasks
 JOIN workloads ON workloads.id = tasks.workload_id
@@ -53,9 +54,9 @@ QUERIES = {
         "Best of each workload",
         "What autotune db best serves, for each workload, target, device and number of threads.",
         f"""WITH {_BEST}
-SELECT workloads.id AS curve, {_TASK}, records.seconds AS best_seconds, records.evidence, phase,
+SELECT workloads.id AS curve, operator, records.seconds AS best_seconds, records.id AS record,
     (SELECT count(*) FROM records AS other WHERE other.task_id = tasks.id AND other.phase = 'trial') AS trials,
-    records.id AS record
+    {_WHERE}, records.evidence, phase
 {_TASKS}
 JOIN best ON best.task_id = tasks.id
 JOIN records ON records.id = best.id
@@ -65,15 +66,15 @@ ORDER BY operator, workload, target, device, threads, toolchain""",
         "Devices compared",
         "Workloads that have a best on several devices, targets, numbers of threads or toolchains; the fastest first.",
         f"""WITH {_BEST}, places AS (
-    SELECT workloads.id AS curve, {_TASK}, records.seconds AS best_seconds, records.evidence, records.id AS record,
-        count(*) OVER whole AS places, min(records.seconds) OVER whole AS fastest
+    SELECT workloads.id AS curve, operator, {_WHERE}, records.seconds AS best_seconds,
+        records.evidence, records.id AS record, count(*) OVER whole AS places, min(records.seconds) OVER whole AS fastest
     {_TASKS}
     JOIN best ON best.task_id = tasks.id
     JOIN records ON records.id = best.id
     WINDOW whole AS (PARTITION BY workloads.id, records.evidence)
 )
-SELECT curve, operator, workload, device, target, threads, toolchain, evidence, best_seconds,
-    round(best_seconds / fastest, 2) AS times_the_fastest, record
+SELECT curve, operator, device, target, threads, best_seconds, round(best_seconds / fastest, 2) AS times_the_fastest,
+    record, workload, toolchain, evidence
 FROM places WHERE places > 1 ORDER BY operator, workload, evidence, best_seconds""",
     ),
     "failures": Query(

@@ -22,7 +22,7 @@ from autotune.tuning_logs.opening import connect
 _SETTINGS = {
     "sql_time_limit_ms": 30_000,  # a million records are asked in one sentence
     "default_cache_ttl": 0,  # a tuner may be writing: reloading shows what is new
-    "truncate_cells_html": 120,
+    "truncate_cells_html": 400,
     "suggest_facets": False,
     "allow_download": False,
 }
@@ -49,7 +49,7 @@ def site(path: Path) -> Datasette:
         "databases": {
             pages.NAME: {
                 "queries": {name: {**asdict(query), "hide_sql": True} for name, query in QUERIES.items()},
-                "tables": {"workloads": {"label_column": "operator"}, "runs": {"label_column": "started"}},
+                "tables": {"workloads": {"label_column": "operator"}},
             }
         },
     }
