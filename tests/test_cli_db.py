@@ -8,16 +8,17 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from test_interchange import contents, fill
-from test_tuning_logs import WORKLOAD, run_sql
+from test_tuning_logs import TASK, WORKLOAD, make_run, make_version1, run_sql
 
 from autotune.cli.db import command
 from autotune.cli.entry import run
-from autotune.tuning_logs import Database
+from autotune.tuning_logs import Database, Workload
 from autotune.tuning_logs.schema import SCHEMA_VERSION
 
 Db = Callable[..., tuple[int, str, str]]
@@ -48,8 +49,17 @@ class TestLooking:
     def test_list(self, db: Db) -> None:
         code, out, _ = db("list")
         header, *lines = out.splitlines()
-        assert code == 0 and header.split() == ["workload", "target", "threads", "trials", "failed", "best", "device"]
-        assert len(lines) == 2 and "15" in lines[0] and lines[0].startswith("conv2d(...)")
+        assert code == 0
+        assert header.split() == ["key", "best", "trials", "failed", "target", "threads", "device", "workload"]
+        assert len(lines) == 2 and " 15 " in lines[0] and lines[0].endswith("conv2d(...)")
+        code, out, _ = db("best", lines[0].split()[0])  # the beginning of a key that the table shows is enough
+        assert code == 0 and "verified" in out
+
+    def test_the_table_shows_all_of_a_workload(self, path: Path, db: Db) -> None:
+        long = replace(TASK, workload=Workload(f"conv2d({', '.join(f'axis{n}={n}' for n in range(40))})"))
+        with Database.open(path) as database:
+            database.start_run(make_run("other"), long)
+        assert db("list")[1].splitlines()[-1].endswith(long.workload.text)
         assert "has no tasks of matmul" in db("list", "--operator", "matmul")[1]
 
     def test_json_and_csv_hold_the_same(self, db: Db) -> None:
@@ -91,7 +101,7 @@ class TestLooking:
         data = json.loads(db("stats", "--json")[1])
         assert (data["records"], data["tasks"], data["sketches"], data["schema"]) == (30, 2, 3, SCHEMA_VERSION)
         assert data["status"] == {"ok": 26, "crash": 4} and data["evidence"] == {"measured": 30}
-        assert "ok: 26, crash: 4" in db("stats")[1]
+        assert "ok: 26, crash: 4" in db("stats")[1] and data["database"] in db("stats")[1]
 
 
 class TestChecking:
@@ -112,6 +122,23 @@ class TestChecking:
         assert code == 1 and "exists already" in err
 
 
+class TestUpgrading:
+    def test_an_older_file(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        older = tmp_path / "older.db"
+        make_version1(older)
+        assert run(["db", "list", "--db", str(older)]) == 1 and "autotune db upgrade" in capfd.readouterr().err
+        assert run(["db", "upgrade", "--db", str(older)]) == 0
+        assert capfd.readouterr().out.endswith("kept as older.db.version1\n")
+        assert run_sql(older, "PRAGMA user_version") == (SCHEMA_VERSION,)
+        assert run_sql(tmp_path / "older.db.version1", "PRAGMA user_version") == (1,)
+        assert run(["db", "list", "--db", str(older)]) == 0
+
+    def test_a_file_of_this_version(self, db: Db, path: Path) -> None:
+        assert db("upgrade")[1].endswith(f"of version {SCHEMA_VERSION} already, the newest\n")
+        found = json.loads(db("upgrade", "--json")[1])
+        assert found == {"database": str(path), "before": SCHEMA_VERSION, "now": SCHEMA_VERSION}
+
+
 class TestExchange:
     def test_export_and_import(self, db: Db, path: Path, tmp_path: Path) -> None:
         lines = tmp_path / "log.jsonl"
@@ -123,6 +150,21 @@ class TestExchange:
         assert run(["db", "import", str(lines), "--db", str(other)]) == 0
         with Database.open(other) as copy, Database.open(path) as original:
             assert contents(copy) == contents(original)
+
+    def test_json(self, db: Db, path: Path, tmp_path: Path) -> None:
+        lines, other = tmp_path / "log.jsonl", tmp_path / "other.db"
+        db("export", lines)
+        with lines.open("a") as more:
+            more.write("no JSON\n")
+        figures = {"database": str(path), "new": 0, "already": 30, "left_out": 0, "problems": []}
+        found = json.loads(db("import", lines, "--skip-bad", "--json")[1])
+        assert (found["already"], found["left_out"]) == (30, 1) and found["problems"][0].startswith("line ")
+        Database.open(other).close()
+        assert json.loads(db("merge", path, other, "--json")[1]) == {
+            str(path): figures, str(other): {**figures, "already": 0},
+        }  # fmt: skip
+        pruned = json.loads(db("prune", "--keep", 2, "--sample", 1, "--yes", "--json")[1])
+        assert (pruned["removed"], pruned["kept"]) == (24, 6)
 
     def test_bad_lines(self, db: Db, tmp_path: Path) -> None:
         lines = tmp_path / "log.jsonl"
@@ -150,6 +192,12 @@ class TestExchange:
         assert run_sql(path, "SELECT count(*) FROM records") == (6,)
         assert db("prune", "--keep", 0, "--yes")[0] == 2
 
+    def test_what_is_not_there_is_not_created(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        for words in (["prune", "--yes"], ["upgrade"]):
+            assert run(["db", *words, "--db", str(tmp_path / "typo.db")]) == 1
+            assert capfd.readouterr().err.endswith("typo.db does not exist\n")
+        assert not (tmp_path / "typo.db").exists()
+
     def test_prune_asks(self, path: Path) -> None:
         from_stdin: Result = CliRunner().invoke(command, ["prune", "--db", str(path)], input="n\n")
         assert from_stdin.exit_code != 0
@@ -157,7 +205,9 @@ class TestExchange:
             assert raw.execute("SELECT count(*) FROM records").fetchone() == (30,)
 
 
-@pytest.mark.parametrize("words", [["list"], ["stats"], ["best", "x"], ["show", "x"], ["export"], ["check"]])
+@pytest.mark.parametrize(
+    "words", [["list"], ["stats"], ["best", "x"], ["show", "x"], ["export"], ["check"], ["upgrade"]]
+)
 def test_files_that_are_none(words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.db"
     bad.write_text("shopping list\n" * 100)

@@ -73,12 +73,7 @@ def connect(path: Path, readonly: bool, busy_seconds: float) -> sqlite_utils.Dat
     Raises DatabaseError.
     """
     with explained(path):
-        if path.exists() and not path.is_file():
-            raise DatabaseError(f"{path} is {'a directory' if path.is_dir() else 'not a regular file'}, not a database")
-        if readonly and not path.exists():
-            raise DatabaseError(f"{path} does not exist")
-        if path.exists() and path.stat().st_size == 1:  # which SQLite would take for an empty database
-            raise DatabaseError(f"{path} is not an SQLite database; it was left as it is")
+        _refuse_no_file(path, readonly)
         if not readonly:
             path.parent.mkdir(parents=True, exist_ok=True)
             _refuse_unwritable(path)
@@ -86,13 +81,33 @@ def connect(path: Path, readonly: bool, busy_seconds: float) -> sqlite_utils.Dat
         try:
             found = _check_identity(db, path)
             if readonly and found < schema.SCHEMA_VERSION:
-                raise DatabaseError(f"{path} is empty or of an older version; open it once for writing")
+                raise DatabaseError(
+                    f"{path} is empty or of an older version; autotune db upgrade brings it up to date, "
+                    "as does opening it for writing"
+                )
             if not readonly:
                 _prepare(db, path, busy_seconds)
         except BaseException:
             db.close()
             raise
     return db
+
+
+def version_of(path: Path, busy_seconds: float = 30.0) -> int:
+    """The version of a file's schema, which may be older than ours; 0 of an empty file. Raises DatabaseError."""
+    with explained(path):
+        _refuse_no_file(path, must_exist=True)
+        with closing(_readonly_connection(path, busy_seconds)) as db:
+            return _check_identity(db, path)
+
+
+def _refuse_no_file(path: Path, must_exist: bool) -> None:
+    if path.exists() and not path.is_file():
+        raise DatabaseError(f"{path} is {'a directory' if path.is_dir() else 'not a regular file'}, not a database")
+    if must_exist and not path.exists():
+        raise DatabaseError(f"{path} does not exist")
+    if path.exists() and path.stat().st_size == 1:  # which SQLite would take for an empty database
+        raise DatabaseError(f"{path} is not an SQLite database; it was left as it is")
 
 
 def _refuse_unwritable(path: Path) -> None:

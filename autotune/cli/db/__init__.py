@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from autotune.cli.db.browse import browse_command
-from autotune.cli.db.check import check_command
+from autotune.cli.db.check import check_command, upgrade_command
 from autotune.cli.db.exchange import export_command, import_command, merge_command, prune_command
 from autotune.cli.db.look import best_command, list_command, show_command, stats_command
 
@@ -16,7 +16,7 @@ def command() -> None:
 
 
 for _command in (
-    list_command, best_command, show_command, stats_command, check_command, export_command, import_command,
-    merge_command, prune_command, browse_command,
+    list_command, best_command, show_command, stats_command, browse_command, check_command, export_command,
+    import_command, merge_command, prune_command, upgrade_command,
 ):  # fmt: skip
     command.add_command(_command)

@@ -16,7 +16,11 @@ from autotune.errors import AutotuneError, UsageError
 _LIBRARIES = ("datasette", "uvicorn")
 
 
-@click.command("browse", help="Look at a database in a web browser: curves, tables, questions. Ctrl-C ends it.")
+@click.command(
+    "browse",
+    short_help="look at it in a web browser",
+    help="Serve pages for a web browser on this machine: a curve for each workload, tables, SQL. Ctrl-C ends it.",
+)
 @click.argument("path", metavar="[DATABASE]", required=False, type=click.Path(path_type=Path))
 @database_option
 @click.option(

@@ -1,4 +1,4 @@
-"""``autotune db check``: is the file whole, and if not, what can be saved?"""
+"""``autotune db check|upgrade``: is the file whole, and if not, what can be saved? Is it of this version?"""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from pathlib import Path
 import click
 
 from autotune.api import default_path
-from autotune.cli.db.listing import database_option
+from autotune.cli.db.listing import database_option, json_option
 from autotune.cli.report import one_object, plural
+from autotune.tuning_logs import Database
 from autotune.tuning_logs.checking import check, salvage
+from autotune.tuning_logs.opening import version_of
+from autotune.tuning_logs.schema import SCHEMA_VERSION
 
 
-@click.command("check", help="Read the whole file and report damage; exit code 1 where there is any.")
+@click.command(
+    "check",
+    short_help="is the file whole?",
+    help="Read the whole file and report damage; exit code 1 where there is any.",
+)
 @click.option(
     "--salvage",
     "into",
@@ -20,7 +27,7 @@ from autotune.tuning_logs.checking import check, salvage
     help="write everything intact to this new file, damaged or not",
 )
 @database_option
-@click.option("--json", "as_json", is_flag=True, help="print one JSON object")
+@json_option
 def check_command(into: Path | None, database: Path | None, as_json: bool) -> None:
     path = (database or default_path()).absolute()
     report = check(path)
@@ -40,3 +47,23 @@ def check_command(into: Path | None, database: Path | None, as_json: bool) -> No
             click.echo("autotune db check --salvage NEW writes everything intact to a new file")
     if report.problems:
         raise click.exceptions.Exit(1)
+
+
+@click.command(
+    "upgrade",
+    short_help="bring an older file up to date",
+    help="Bring a file of an older version up to date, as tuning into it does, too. A copy of the older one is kept.",
+)
+@database_option
+@json_option
+def upgrade_command(database: Path | None, as_json: bool) -> None:
+    path = (database or default_path()).absolute()
+    before = version_of(path)
+    Database.open(path).close()
+    if as_json:
+        click.echo(one_object({"database": str(path), "before": before, "now": SCHEMA_VERSION}))
+    elif before == SCHEMA_VERSION:
+        click.echo(f"{path}: of version {before} already, the newest")
+    else:
+        kept = f"; as it was it is kept as {path.name}.version{before}" if before else ""
+        click.echo(f"{path}: of version {SCHEMA_VERSION} now{kept}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
-from autotune.cli.db.listing import database_option, opened
-from autotune.cli.report import plural
+from autotune.cli.db.listing import database_option, json_option, opened
+from autotune.cli.report import one_object, plural
 from autotune.errors import AutotuneError
 from autotune.tuning_logs import Database
 from autotune.tuning_logs.foreign import FORMATS, ForeignImport, import_log, import_metaschedule
@@ -15,7 +17,11 @@ from autotune.tuning_logs.interchange import Imported, export_lines, import_line
 from autotune.tuning_logs.pruning import prune
 
 
-@click.command("export", help="Write all records as lines of JSON, to a file or to stdout (-).")
+@click.command(
+    "export",
+    short_help="all records as lines of JSON",
+    help="Write all records as lines of JSON to FILE or, without one, to stdout.",
+)
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @database_option
 def export_command(file: Path, database: Path | None) -> None:
@@ -23,7 +29,11 @@ def export_command(file: Path, database: Path | None) -> None:
         out.writelines(export_lines(found))
 
 
-@click.command("import", help="Store the records of an exported file, or of stdin (-), that the database lacks.")
+@click.command(
+    "import",
+    short_help="records from lines of JSON, or from logs of other tuners",
+    help="Store the records of FILE or, without one, of stdin. Those that are there already stay as they are.",
+)
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @click.option(
     "--from", "kind", type=click.Choice(["autotune", *FORMATS, "metaschedule"]), default="autotune", show_default=True,
@@ -31,33 +41,45 @@ def export_command(file: Path, database: Path | None) -> None:
 )  # fmt: skip
 @click.option("--skip-bad", is_flag=True, help="leave out and report lines that make no sense, instead of stopping")
 @database_option
-def import_command(file: Path, kind: str, skip_bad: bool, database: Path | None) -> None:
+@json_option
+def import_command(file: Path, kind: str, skip_bad: bool, database: Path | None, as_json: bool) -> None:
     # Bytes: a line that is no text is a bad line, not the end of the import.
     if kind == "metaschedule":
         names = [file / f"database_{part}.json" for part in ("workload", "tuning_record")]
         with names[0].open("rb") as workloads, names[1].open("rb") as lines, opened(database, readonly=False) as found:
-            _tell(import_metaschedule(found, workloads, lines, strict=not skip_bad), found)
-        return
-    with click.open_file(str(file), "rb") as lines, opened(database, readonly=False) as found:
-        if kind == "autotune":
-            _tell(import_lines(found, lines, strict=not skip_bad), found)
-        else:
-            _tell(import_log(found, lines, kind, strict=not skip_bad), found)
+            report: Imported = import_metaschedule(found, workloads, lines, strict=not skip_bad)
+    else:
+        with click.open_file(str(file), "rb") as lines, opened(database, readonly=False) as found:
+            if kind == "autotune":
+                report = import_lines(found, lines, strict=not skip_bad)
+            else:
+                report = import_log(found, lines, kind, strict=not skip_bad)
+    _complain(report)
+    click.echo(one_object(_figures(report, found)) if as_json else _sentence(report, found))
 
 
-@click.command("merge", help="Store the records of other databases that this one lacks.")
+@click.command(
+    "merge",
+    short_help="the records of other databases",
+    help="Store the records of other databases in this one (--db). Those that are there already stay as they are.",
+)
 @click.argument("others", nargs=-1, required=True, type=click.Path(path_type=Path))
 @database_option
-def merge_command(others: tuple[Path, ...], database: Path | None) -> None:
+@json_option
+def merge_command(others: tuple[Path, ...], database: Path | None, as_json: bool) -> None:
+    reports = {}
     with opened(database, readonly=False) as found:
         for path in others:
             with Database.open(path.absolute(), readonly=True) as other:
-                report = merge(found, other)
-            click.echo(f"{path}: ", nl=False)
-            _tell(report, found)
+                reports[str(path)] = report = merge(found, other)
+            _complain(report)
+            if not as_json:
+                click.echo(f"{path}: {_sentence(report, found)}")
+    if as_json:
+        click.echo(one_object({path: _figures(report, found) for path, report in reports.items()}))
 
 
-def _tell(report: Imported, database: Database) -> None:
+def _complain(report: Imported) -> None:
     for problem in report.problems:
         click.echo(f"left out: {problem}", err=True)
     if report.left_out > len(report.problems):
@@ -66,23 +88,41 @@ def _tell(report: Imported, database: Database) -> None:
         for reason, count in report.unmapped.most_common():
             click.echo(f"no operator of the library, {plural(count, 'record')}: {reason}", err=True)
         click.echo("no schedule was taken over: these are workloads and timings to learn from", err=True)
-    click.echo(
+
+
+def _sentence(report: Imported, database: Database) -> str:
+    return (
         f"{plural(report.new, 'new record')} in {database.path}, {report.already} it had already, "
         f"{plural(report.left_out, 'line')} left out"
     )
 
 
-@click.command("prune", help="Keep each task's best candidates and a sample of the rest, and shrink the file.")
+def _figures(report: Imported, database: Database) -> dict[str, Any]:
+    return {
+        "database": str(database.path), "new": report.new, "already": report.already, "left_out": report.left_out,
+        "problems": list(report.problems),
+    }  # fmt: skip
+
+
+@click.command(
+    "prune",
+    short_help="keep the best and a sample of the rest",
+    help="Keep each task's best candidates and a sample of the rest, and shrink the file.",
+)
 @click.option("--keep", type=int, default=10, show_default=True, help="best candidates of each task")
 @click.option("--sample", type=int, default=100, show_default=True, help="other records of each task, at random")
 @click.option("--seed", type=int, default=0, show_default=True, help="of the sample")
 @click.option("--yes", is_flag=True, help="do not ask; without it stdin must say yes")
 @database_option
-def prune_command(keep: int, sample: int, seed: int, yes: bool, database: Path | None) -> None:
-    with opened(database, readonly=False) as found:
-        if not yes and not click.confirm(f"Remove records from {found.path} for good?"):
+@json_option
+def prune_command(keep: int, sample: int, seed: int, yes: bool, database: Path | None, as_json: bool) -> None:
+    with opened(database, readonly=False, create=False) as found:
+        if not yes and not click.confirm(f"Remove records from {found.path} for good?", err=True):
             raise AutotuneError("nothing was removed")
         done = prune(found, keep, sample, seed)
+    if as_json:
+        click.echo(one_object(asdict(done)))
+        return
     click.echo(
         f"{plural(done.removed, 'record')} removed, {done.kept} kept; "
         f"{done.bytes_before / 1e6:.1f} MB are {done.bytes_after / 1e6:.1f} MB now"

@@ -14,11 +14,12 @@ import click
 
 from autotune.api import default_path
 from autotune.display.units import duration
-from autotune.tuning_logs import Database
+from autotune.tuning_logs import Database, DatabaseError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Row = Mapping[str, Any]
-_WIDEST = 60  # a column of the table; JSON and CSV hold all
+_WIDEST = 60  # a column of the table but the last; JSON and CSV hold all
+_KEY = 10  # as much of a key as nobody has twice
 
 
 def database_option(command: Command) -> Command:
@@ -34,10 +35,18 @@ def listing_options(command: Command) -> Command:
     return click.option("--json", "form", flag_value="json", help="print a JSON array of objects")(command)
 
 
+def json_option(command: Command) -> Command:
+    """``--json`` of a command that has one thing to say."""
+    return click.option("--json", "as_json", is_flag=True, help="print one JSON object")(command)
+
+
 @contextmanager
-def opened(database: Path | None, readonly: bool = True) -> Iterator[Database]:
-    """The database of ``--db``."""
-    with Database.open((database or default_path()).absolute(), readonly=readonly) as found:
+def opened(database: Path | None, readonly: bool = True, create: bool = True) -> Iterator[Database]:
+    """The database of ``--db``. What is written to is created, unless ``create`` is False."""
+    path = (database or default_path()).absolute()
+    if not create and not path.exists():
+        raise DatabaseError(f"{path} does not exist")
+    with Database.open(path, readonly=readonly) as found:
         yield found
 
 
@@ -57,16 +66,20 @@ def show(rows: Sequence[Row], form: str | None, columns: Sequence[str], empty: s
 
 def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     cells = [[name.removesuffix("_seconds") for name in columns]]
-    cells += [[_cell(name, row[name]) for name in columns] for row in rows]
+    cells += [[*(_cell(name, row[name]) for name in columns[:-1]), _text(row[columns[-1]])] for row in rows]
     widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if name.endswith("seconds"):
+    if name.endswith("seconds") and value is not None:
         return duration(value)
-    text = " ".join(str(value).split())
+    if name == "key":
+        return str(value)[:_KEY]
+    text = _text(value)
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else " ".join(str(value).split())

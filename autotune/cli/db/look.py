@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from autotune.cli.db.listing import database_option, listing_options, opened, show
+from autotune.cli.db.listing import database_option, json_option, listing_options, opened, show
 from autotune.cli.report import one_object, table
 from autotune.display.units import duration
 from autotune.errors import AutotuneError, UsageError
@@ -20,28 +20,40 @@ from autotune.tuning_logs.summary import statistics, summarize
 _BEST_COLUMNS = ("best_seconds", "gap", "verified", "evidence", "target", "device", "threads", "trial")
 
 
-@click.command("list", help="The tasks: workloads on a target and device, their trials and best times.")
+@click.command(
+    "list",
+    short_help="what was tuned, with its best times",
+    help="What was tuned: a row for each workload on a target, device and number of threads, with its best time.",
+)
 @click.option("--operator", help="only this operator's")
 @database_option
 @listing_options
 def list_command(operator: str | None, database: Path | None, form: str | None) -> None:
     with opened(database) as found:
         rows = summarize(found, operator)
-        columns = ("workload", "target", "threads", "trials", "failed", "best_seconds", "device")
+        columns = ("key", "best_seconds", "trials", "failed", "target", "threads", "device", "workload")
         show(rows, form, columns, f"{found.path} has no tasks{f' of {operator}' if operator else ''}")
 
 
-@click.command("best", help="The best candidates of a workload, by its text or by how its key begins.")
+@click.command(
+    "best",
+    short_help="the best candidates of a workload",
+    help="The best candidates of WORKLOAD: its text or the beginning of its key, as autotune db list shows them.",
+)
 @click.argument("workload")
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="how many candidates")
 @click.option("--target", help="only for this target, by name")
 @click.option("--device", help="only on this device, by name or by how its key begins")
 @click.option("--threads", type=click.IntRange(1), help="only on as many threads")
 @click.option("--unverified", is_flag=True, help="also those whose result was not verified")
-@click.option("--days", type=click.FloatRange(0, min_open=True), help="only records at most as old")
-@click.option("--toolchain", help="a toolchain, for --others")
+@click.option("--days", type=click.FloatRange(0, min_open=True), help="only records of the last so many days")
+@click.option("--toolchain", help="the toolchain that --others tells from others")
 @click.option(
-    "--others", type=click.Choice(OTHERS), default="equal", show_default=True, help="records of other toolchains"
+    "--others",
+    type=click.Choice(OTHERS),
+    default="equal",
+    show_default=True,
+    help="records of other toolchains compete, serve where there is nothing else, or are refused",
 )
 @database_option
 @listing_options
@@ -87,10 +99,14 @@ def workload_key(database: Database, wanted: str) -> str:
     return str(found[0]["key"])
 
 
-@click.command("show", help="One trial: its task, figures, samples, knobs, schedule and provenance.")
+@click.command(
+    "show",
+    short_help="one trial with everything that is known of it",
+    help="One trial: its task, figures, samples, knobs, schedule and provenance. autotune db best has names of trials.",
+)
 @click.argument("trial")
 @database_option
-@click.option("--json", "as_json", is_flag=True, help="print one JSON object")
+@json_option
 def show_command(trial: str, database: Path | None, as_json: bool) -> None:
     with opened(database) as found:
         stored = found.find(trial)
@@ -132,19 +148,21 @@ def _steps(sketch: str) -> str:
         return f"  {sketch}"
 
 
-@click.command("stats", help="How many rows of each kind, and how large the file is.")
+@click.command(
+    "stats", short_help="figures of the whole database", help="How many rows of each kind, and how large the file is."
+)
 @database_option
-@click.option("--json", "as_json", is_flag=True, help="print one JSON object")
+@json_option
 def stats_command(database: Path | None, as_json: bool) -> None:
     with opened(database) as found:
-        figures = statistics(found)
+        figures = {"database": found.name, **statistics(found)}
     if as_json:
         click.echo(one_object(figures))
         return
-    rows = {
-        name: ", ".join(f"{part}: {count:,}" for part, count in value.items())
-        if isinstance(value, dict)
-        else f"{value:,}"
-        for name, value in figures.items()
-    }
-    click.echo(table(rows))
+    click.echo(table({name: _figure(value) for name, value in figures.items()}))
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{part}: {count:,}" for part, count in value.items()) or "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)

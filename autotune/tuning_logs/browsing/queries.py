@@ -1,7 +1,7 @@
 """Questions that are asked often, as SQL: Datasette shows each as a page, and as JSON and CSV.
 
-In the results ``curve`` is the number of a workload; ``record``, ``run`` and what ends in ``_id`` are numbers of rows. The
-pages make links of them.
+In the results ``curve`` is the number of a workload; ``record``, ``run`` and what ends in ``_id`` are numbers of rows.
+The pages make links of them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ ORDER BY operator, workload, target, device, threads, toolchain""",
         "Workloads that have a best on several devices, targets, numbers of threads or toolchains; the fastest first.",
         f"""WITH {_BEST}, places AS (
     SELECT workloads.id AS curve, operator, {_WHERE}, records.seconds AS best_seconds,
-        records.evidence, records.id AS record, count(*) OVER whole AS places, min(records.seconds) OVER whole AS fastest
+        records.evidence, records.id AS record, count(*) OVER whole AS places,
+        min(records.seconds) OVER whole AS fastest
     {_TASKS}
     JOIN best ON best.task_id = tasks.id
     JOIN records ON records.id = best.id
