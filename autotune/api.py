@@ -26,6 +26,8 @@ from autotune.search.events import Listener, TuneResult
 from autotune.search.limits import check_count, check_memory, check_threads
 from autotune.search.lookup import Found, find_schedule
 from autotune.search.options import TuneOptions
+from autotune.search.replay import Replay, find_run
+from autotune.search.replay import replay as replay_run
 from autotune.search.strategies import strategies
 from autotune.search.task import TuningTask
 from autotune.search.tuner import Tuner
@@ -80,6 +82,23 @@ def tune(
     if not verify:
         return result
     return replace(result, proof=prove(task.workload, result.schedule, task.target).text)
+
+
+def replay(
+    run: str, database: Where = None, operator: What | None = None, *, strategy: str | None = None,
+    cost_model: str | CostModel | None = None, **params: int | str | bool,
+) -> Replay:  # fmt: skip
+    """Run a search again from its log, without measuring anything, and compare what it proposes with the log.
+
+    ``run`` is how the run's name begins. What the log can only name is given again: the operator where that was an
+    expression, a strategy or cost model of one's own. Raises ``AutotuneError`` where the run is not in the database or
+    cannot be replayed; ``divergence`` of the result says where the replay proposes something else.
+    """
+    given = None if operator is None else workload(operator, **params)
+    with open_for_lookup(database) as opened:
+        if not isinstance(opened, Database):
+            raise UsageError(f"a replay reads a database file, and there is none at {default_path()}")
+        return replay_run(opened, find_run(opened, run), given, strategy, cost_model)
 
 
 def build(

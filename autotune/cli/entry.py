@@ -32,6 +32,7 @@ COMMANDS = {
     "explain": ("autotune.cli.explain", "a kernel's schedule, loop nest and assembly"),
     "fuzz": ("autotune.cli.fuzz", "check random schedules of random operators beside NumPy"),
     "operators": ("autotune.cli.list_operators", "the operators, by family"),
+    "replay": ("autotune.cli.replay", "run a search again from its log, and compare"),
     "targets": ("autotune.cli.list_targets", "the targets, and which of them this machine runs"),
 }
 

@@ -65,6 +65,11 @@ class Exploration:
                 self.in_flight.append(batch)
                 yield batch
 
+    def candidate(self, batch: Batch, row: int) -> tuple[str, dict[str, int]]:
+        """What a record says of a batch's candidate: its sketch's text, and its knobs."""
+        population = batch.candidates.population
+        return self.space.sketches[int(population.sketch[row])].schedule.text, self.space.knobs(population, row)
+
     def learn(self) -> None:
         """Take the oldest batch, which must be complete, from those in flight and tell the strategy its results."""
         batch = self.in_flight.popleft()

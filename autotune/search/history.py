@@ -6,7 +6,7 @@ import math
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from autotune.measure.builders import BuildResult
@@ -14,6 +14,7 @@ from autotune.measure.results import MeasureResult
 from autotune.search import provenance
 from autotune.search.options import TuneOptions
 from autotune.search.space import Population, SearchSpace
+from autotune.search.task import TuningTask
 from autotune.targets.llvm.build import FLAGS, TOOLCHAIN
 from autotune.tuning_logs import Record, Run, Task, TuningDatabase
 from autotune.version import VERSION
@@ -46,11 +47,16 @@ def load_history(database: TuningDatabase, task: Task, space: SearchSpace, after
     return History(records, population, known, max((r.batch for r in records), default=-1) + 1, after)
 
 
-def run_record(run_id: str, options: TuneOptions, history: History) -> Run:
+def run_record(run_id: str, task: TuningTask, options: TuneOptions, history: History) -> Run:
     """This run, as the database keeps it: with all that a replay needs."""
-    asked = {"trials": options.trials, "budget": options.budget, "strategy": options.strategy, "batch": options.batch}
+    asked: dict[str, Any] = {
+        "trials": options.trials,
+        "budget": options.budget,
+        "strategy": options.strategy,
+        "batch": options.batch,
+    }
     asked |= {"cost_model": options.cost_model, "patience": options.patience, "stop_at": options.stop_at}
-    asked["after"] = history.after
+    asked |= {"after": history.after, "caches": astuple(task.target.caches)}
     return Run(
         run_id=run_id,
         seed=options.seed,

@@ -114,9 +114,8 @@ class Tuner:
         """Wait for something to finish, and keep what did."""
         pipeline.wait(self._time_left())
         self._watch.lap("wait")
-        batches = {batch.number: batch for batch in exploration.in_flight}
         for built, result in pipeline.advance(self.tally.best_seconds or math.inf):
-            self._finish(batches, built, result)
+            self._finish(exploration, built, result)
         self._watch.lap("record")
 
     def _enough(self) -> str:
@@ -135,12 +134,11 @@ class Tuner:
         """Trials that other tuners of this task have added to the database meanwhile."""
         return max(0, self.database.count(self.task.key, phase="trial") - len(self.tally.records))
 
-    def _finish(self, batches: dict[int, Batch], built: BuildResult, result: MeasureResult | None) -> None:
+    def _finish(self, exploration: Exploration, built: BuildResult, result: MeasureResult | None) -> None:
         assert isinstance(built.ident, tuple)
         number, row = built.ident
-        batch = batches[number]
-        sketch = self.space.sketches[int(batch.candidates.population.sketch[row])].schedule.text
-        knobs = self.space.knobs(batch.candidates.population, row)
+        batch = next(batch for batch in exploration.in_flight if batch.number == number)
+        sketch, knobs = exploration.candidate(batch, row)
         record = trial_record(self.run_id, number, row, sketch, knobs, self.options.seed, built, result)
         self.database.add(record, self.task.key)
         batch.records[row] = record
@@ -153,7 +151,7 @@ class Tuner:
     def _resume(self) -> Exploration:
         """Count, and learn from, the trials that earlier runs of this task left in the database."""
         history = load_history(self.database, self.task.key, self.space)
-        self.database.start_run(run_record(self.run_id, self.options, history), self.task.key)
+        self.database.start_run(run_record(self.run_id, self.task, self.options, history), self.task.key)
         self.tally = Tally(history.records)
         exploration = Exploration(self.space, self.strategy, self.options, history)
         self._watch.lap("resume")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from autotune.tuning_logs import rows, schema
@@ -34,6 +35,30 @@ def summarize(database: Database, operator: str | None = None) -> list[dict[str,
             }
         )  # fmt: skip
     return found
+
+
+def summarize_runs(database: Database, operator: str | None = None) -> list[dict[str, Any]]:
+    """A row for each run and task (of an operator) that it has trials of, the latest first."""
+    found = database.query(
+        """
+        SELECT runs.key AS run, workloads.text AS workload, operator, runs.started, runs.options, runs.seed,
+            sum(phase = 'trial') AS trials, sum(phase = 'trial' AND status != 'ok') AS failed,
+            min(CASE WHEN status = 'ok' THEN seconds END) AS best_seconds
+        FROM records JOIN runs ON runs.id = run_id JOIN tasks ON tasks.id = task_id
+            JOIN workloads ON workloads.id = workload_id
+        GROUP BY run_id, task_id ORDER BY runs.id DESC
+        """
+    )
+    kept = [row for row in found if operator in (None, row["operator"])]
+    options = [json.loads(row["options"]) for row in kept]
+    return [
+        {
+            "run": row["run"], "started": row["started"][:19], "best_seconds": row["best_seconds"],
+            "trials": row["trials"], "failed": row["failed"], "strategy": asked.get("strategy", ""),
+            "seed": row["seed"], "workload": row["workload"],
+        }
+        for row, asked in zip(kept, options, strict=True)
+    ]  # fmt: skip
 
 
 def statistics(database: Database) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from autotune.display.units import duration
 from autotune.errors import AutotuneError, UsageError
 from autotune.tuning_logs import Accept, Database, Record, Task
 from autotune.tuning_logs.accept import OTHERS, days_ago
-from autotune.tuning_logs.summary import statistics, summarize
+from autotune.tuning_logs.summary import statistics, summarize, summarize_runs
 
+_RUN_COLUMNS = ("run", "started", "best_seconds", "trials", "failed", "strategy", "seed", "workload")
 _BEST_COLUMNS = ("best_seconds", "gap", "verified", "evidence", "target", "device", "threads", "trial")
 
 
@@ -26,10 +27,14 @@ _BEST_COLUMNS = ("best_seconds", "gap", "verified", "evidence", "target", "devic
     help="What was tuned: a row for each workload on a target, device and number of threads, with its best time.",
 )
 @click.option("--operator", help="only this operator's")
+@click.option("--runs", is_flag=True, help="a row for each run of the tuner instead, the latest first")
 @database_option
 @listing_options
-def list_command(operator: str | None, database: Path | None, form: str | None) -> None:
+def list_command(operator: str | None, runs: bool, database: Path | None, form: str | None) -> None:
     with opened(database) as found:
+        if runs:
+            show(summarize_runs(found, operator), form, _RUN_COLUMNS, f"{found.path} has no runs")
+            return
         rows = summarize(found, operator)
         columns = ("key", "best_seconds", "trials", "failed", "target", "threads", "device", "workload")
         show(rows, form, columns, f"{found.path} has no tasks{f' of {operator}' if operator else ''}")

@@ -1,0 +1,98 @@
+"""Replays: the same proposals from the log alone, and where they leave it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import autotune
+import autotune.tensor_expr as te
+from autotune.cli import main
+from autotune.errors import AutotuneError
+from autotune.search.events import Listener, Progress
+from autotune.search.options import TuneOptions
+from autotune.search.task import TuningTask
+from autotune.search.tuner import Tuner
+from autotune.targets.host import host_device, native_target
+from autotune.tensor_expr.operators import get_operator
+from autotune.tensor_expr.workload import Workload
+from autotune.tuning_logs import Database
+
+SMALL = get_operator("conv2d")(in_channels=8, out_channels=16, height=14, width=14)
+
+
+class Enough(Listener):
+    """Ends a search in the middle of a batch."""
+
+    def should_stop(self, progress: Progress) -> bool:
+        return progress.new_trials >= 14
+
+
+def tuned(path: Path, listeners: tuple[Listener, ...] = (), workload: Workload = SMALL, **options: object) -> str:
+    """The name of a new run."""
+    settings = TuneOptions(**{"trials": 20, "batch": 4, "rounds": 2, "finalists": 1, **options})  # type: ignore[arg-type]
+    with Database.open(path) as database:
+        tuner = Tuner(TuningTask(workload, native_target(), host_device()), database, settings, listeners)
+        tuner.run()
+    return tuner.run_id
+
+
+def test_runs_replay_from_where_they_began(tmp_path: Path) -> None:
+    """The second run learnt from the first and was cut short; the third resumed both with another strategy."""
+    path = tmp_path / "tuning.db"
+    first = tuned(path, trials=8, seed=3)
+    second = tuned(path, (Enough(),), trials=40)
+    third = tuned(path, trials=30, strategy="random", cost_model="analytic")
+    for run, earlier in ((first, 0), (second, 8), (third, None)):
+        found = autotune.replay(run[:10], path)
+        assert found.divergence == "" and found.run.run_id == run
+        assert earlier in (None, found.earlier)
+        assert len(found.trials) + found.earlier in (8, 30) or len(found.trials) >= 14
+        times = [record.seconds for _, record in found.curve]
+        assert times == sorted(times, reverse=True) and times[-1] == min(
+            r.seconds for r in found.trials if r.status == "ok" and r.seconds
+        )
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tuning.db"
+    run = tuned(path, trials=8)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([*arguments, "--db", str(path)])
+        captured = capsys.readouterr()
+        return int(exit_.value.code or 0), captured.out, captured.err
+
+    listed = json.loads(call("db", "list", "--runs", "--json")[1])
+    assert [(row["run"], row["trials"]) for row in listed] == [(run, 8)]
+    code, out, _ = call("replay", run[:8])
+    assert code == 0 and "8 trials, each proposed again" in out
+    assert call("replay", "nothing")[::2] == (
+        1, f"Error: {path} has no run 'nothing'; autotune db list --runs shows what it has\n"
+    )  # fmt: skip
+
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE records SET batch = 99 WHERE trial LIKE '%-trial-1-2'")
+    code, out, error = call("replay", run, "--json")
+    assert code == 1 and json.loads(out)["divergence"] in error
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE records SET batch = 1, knobs = '{}' WHERE trial LIKE '%-trial-1-2'")
+    code, _, error = call("replay", run)
+    assert code == 1 and "leaves the log at trial 2 of batch 1" in error and "where the log has None" in error
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE tasks SET space_version = '1'")
+    code, _, error = call("replay", run)
+    assert code == 1 and "version 1 of the search space" in error
+
+
+def test_an_expression_is_given_again(tmp_path: Path) -> None:
+    x = te.placeholder((64, 64), name="x")
+    y = te.compute((64, 64), lambda i, j: x[i, j] * 2, name="y")
+    run = tuned(tmp_path / "tuning.db", workload=Workload(y), trials=4)
+    with pytest.raises(AutotuneError, match="tuned an expression"):
+        autotune.replay(run, tmp_path / "tuning.db")
+    assert not autotune.replay(run, tmp_path / "tuning.db", y).divergence
