@@ -1,10 +1,12 @@
 """The picture of a workload's page in docs/database.md, taken by a headless Chromium.
 
-    autotune conv2d --in-channels 64 --out-channels 64 --height 56 --width 56 --kernel 1 --trials 150 --db tuning.db
+    layer="--in-channels 3 --out-channels 64 --height 224 --width 224 --kernel 7 --stride 2"
+    autotune conv2d $layer --trials 150 --db tuning.db
+    autotune conv2d $layer --trials 200 --db tuning.db
     python docs/screenshot.py tuning.db 1
 
-The second argument is the number in the page's address. It needs the extra ``test`` and Debian's packages chromium
-and chromium-driver.
+The second search resumes the first. The last argument is the number in the page's address. It needs the extra
+``test`` and Debian's packages chromium and chromium-driver.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from test_interchange import fill
 from test_tuning_logs import TASK, WORKLOAD, make_record, make_run, run_sql
 
 from autotune.cli.entry import run
+from autotune.tensor_expr.operators import get_operator
 from autotune.tuning_logs import Database, DeviceInfo, TargetInfo, Task, Workload
 from autotune.tuning_logs.browsing import drawing
 from autotune.tuning_logs.browsing.curves import Curve, Trial, curves, latest_tasks
@@ -203,6 +205,12 @@ class TestDrawing:
         assert found.best_so_far == f"M{left}.0,{first}H{found.dots[2].x}V{third}H{right}.0"
         assert found.end == drawing.Tick(third, "1.000 ms") and [run.label for run in found.runs] == ["run 2"]
 
+    def test_what_is_far_slower_stands_at_the_top(self) -> None:
+        found = drawing.draw(curve_of([2e-3, 1e-3, 0.5, 2.4e-3]))
+        assert [dot.kind for dot in found.dots] == ["ok", "ok", "slow", "ok"] and found.dots[2].y == drawing.TOP
+        assert "500.000 ms" in found.dots[2].label
+        assert "slow" not in {dot.kind for dot in drawing.draw(curve_of([0.5, 1e-3, 0.3])).dots}  # it began there
+
     def test_nothing_worked(self) -> None:
         found = drawing.draw(curve_of([None, None]))
         assert (found.best_so_far, found.end, found.vertical) == ("", None, []) and len(found.dots) == 2
@@ -250,6 +258,19 @@ class TestPages:
         assert '<a href="/tuning/tasks/1">1</a>' in get(path, "/tuning/records/1")[1]
         record = ask(path, "best")[0]["record"]
         assert f'<a href="/tuning/records/{record}">{record}</a>' in get(path, "/tuning/best")[1]
+
+    def test_speed_of_an_operator_of_the_library(self, tmp_path: Path) -> None:
+        product = get_operator("matmul")(m=100, n=100, k=100)
+        workload = Workload(product.text, product.operator, dict(product.params))
+        tasks = [replace(TASK, workload=workload, threads=2), replace(TASK, workload=Workload("mine", "matmul"))]
+        with Database.open(tmp_path / "tuning.db") as database:
+            for number, task in enumerate(tasks):
+                database.start_run(make_run(), task)
+                database.add(make_record(f"{number}", 1e-3, probe=2.0), task)
+            found = [curves(database, number)[0] for number in (1, 2)]
+        assert [(curve.gflops, curve.peak_fraction) for curve in found] == [(2.0, 0.5), (None, None)]
+        assert "50.0% of the peak" in get(tmp_path / "tuning.db", "/curves/1")[1]
+        assert "GFLOP/s" not in get(tmp_path / "tuning.db", "/curves/2")[1]
 
     def test_nothing_tuned_yet(self, tmp_path: Path) -> None:
         Database.open(tmp_path / "empty.db").close()

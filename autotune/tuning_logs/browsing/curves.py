@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autotune.tuning_logs import Database, Record, Task
+from autotune.errors import AutotuneError
+from autotune.tensor_expr.operators import get_operator
+from autotune.tuning_logs import Database, Record, Task, Workload
 
 _RECORDS = """
     SELECT id, trial, phase, status, seconds, ci_low, ci_high, verified, run_id, evidence, build_seconds,
@@ -65,6 +67,18 @@ class Curve:
         """The time that building and measuring the trials took, in seconds."""
         return float(sum(trial.row["build_seconds"] + trial.row["measure_seconds"] for trial in self.trials))
 
+    @property
+    def gflops(self) -> float | None:
+        """What the best reaches, in GFLOP/s; None where nothing says how many operations the workload has."""
+        flops = _flops(self.task.workload)
+        return None if flops is None or self.best is None or not self.best.seconds else flops / self.best.seconds / 1e9
+
+    @property
+    def peak_fraction(self) -> float | None:
+        """The same as a share of what the probe beside it reached, on as many threads."""
+        reached, probe = self.gflops, self.best.probe if self.best else None
+        return None if reached is None or not probe else reached / (probe * self.task.threads)
+
 
 def curves(database: Database, workload_id: int) -> list[Curve]:
     """A workload's curves, one for each task and kind of evidence; none where there is no such workload."""
@@ -91,6 +105,15 @@ def latest_tasks(database: Database, count: int) -> list[dict[str, Any]]:
         task = database.task(row["id"])
         found.append({**row, "task": task, "best": database.best_of(task)})
     return found
+
+
+def _flops(workload: Workload) -> int | None:
+    """The operations of a workload of the library."""
+    try:
+        found = get_operator(workload.operator)(**workload.params)
+    except (AutotuneError, TypeError, ValueError):
+        return None
+    return found.flops if found.text == workload.text else None
 
 
 def _improvements(trials: Sequence[Trial]) -> list[Trial]:

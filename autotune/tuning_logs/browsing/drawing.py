@@ -12,6 +12,7 @@ from autotune.tuning_logs.browsing.curves import Curve, Trial
 WIDTH, HEIGHT = 960, 408
 LEFT, RIGHT, TOP, BOTTOM = 74, 92, 24, 52  # margins, in which the labels stand
 MOST_DOTS = 5000  # of a longer curve every n-th trial is drawn: browsers slow down, and nobody sees more
+_FAR = 2.5  # times the best: what is slower stands at the upper end of the axis, unless the search began there
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Dot:
 
     x: float
     y: float
-    kind: str  # ok, unverified, failed
+    kind: str  # ok, unverified, slow (beyond the axis), failed
     label: str
     record: int
 
@@ -45,8 +46,7 @@ class Drawing:
 
 def draw(curve: Curve) -> Drawing:
     """A curve's drawing; one without a trial that worked has no times on its axis."""
-    times = [trial.seconds for trial in curve.trials if trial.seconds is not None]
-    low, high = (min(times) / 1.1, max(times) * 1.1) if times else (1.0, 10.0)
+    low, high = _range(curve)
     count = max(len(curve.trials), 2)
 
     def across(number: float) -> float:
@@ -67,17 +67,26 @@ def draw(curve: Curve) -> Drawing:
     return Drawing(
         dots=[
             Dot(
-                across(trial.number), HEIGHT - BOTTOM if trial.seconds is None else up(trial.seconds), _kind(trial),
-                _label(trial), trial.row["id"],
+                across(trial.number), HEIGHT - BOTTOM if trial.seconds is None else up(min(trial.seconds, high)),
+                _kind(trial, high), _label(trial), trial.row["id"],
             )
             for trial in drawn(curve)
         ],
         best_so_far=path and f"{path}H{across(count)}",
         end=None if best is None else Tick(height, duration(best)),
         horizontal=[Tick(across(number), f"{number:g}") for number in linear_ticks(1, count) if number == int(number)],
-        vertical=[Tick(up(seconds), round_duration(seconds)) for seconds in (time_ticks(low, high) if times else [])],
+        vertical=[Tick(up(seconds), round_duration(seconds)) for seconds in (time_ticks(low, high) if path else [])],
         runs=[Tick(across(trial.number - 0.5), f"run {number}") for number, trial in enumerate(begins, 2)],
     )  # fmt: skip
+
+
+def _range(curve: Curve) -> tuple[float, float]:
+    """The ends of the axis of times: a few very slow trials would leave the rest, and the best, no height."""
+    times = [trial.seconds for trial in curve.trials if trial.seconds is not None]
+    if not times:
+        return 1.0, 10.0
+    best = min(times)
+    return best / 1.1, min(max(times), max(times[0], _FAR * best)) * 1.1
 
 
 def drawn(curve: Curve) -> list[Trial]:
@@ -113,8 +122,12 @@ def _starts_run(before: Trial, trial: Trial) -> bool:
     return bool(before.row["run_id"] != trial.row["run_id"])
 
 
-def _kind(trial: Trial) -> str:
-    return "failed" if trial.seconds is None else "ok" if trial.row["verified"] else "unverified"
+def _kind(trial: Trial, high: float) -> str:
+    if trial.seconds is None:
+        return "failed"
+    if trial.seconds > high:
+        return "slow"
+    return "ok" if trial.row["verified"] else "unverified"
 
 
 def _label(trial: Trial) -> str:

@@ -22,6 +22,7 @@ from autotune.tuning_logs.opening import connect
 _SETTINGS = {
     "sql_time_limit_ms": 30_000,  # a million records are asked in one sentence
     "default_cache_ttl": 0,  # a tuner may be writing: reloading shows what is new
+    "max_returned_rows": 10_000,
     "truncate_cells_html": 400,
     "suggest_facets": False,
     "allow_download": False,
