@@ -114,7 +114,7 @@ def time_ticks(low: float, high: float) -> list[float]:
         for factors in ((1, 2, 5), (1,))
     )
     if len(fine) < 4:
-        return linear_ticks(low, high, about=5)
+        return linear_ticks(low, high)
     return fine if len(fine) <= 10 else coarse
 
 
