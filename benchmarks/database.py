@@ -1,23 +1,30 @@
-"""The tuning database at work: ``python benchmarks/database.py [--records N]... [--json]``.
+"""The tuning database at work, beside TVM MetaSchedule's: ``python benchmarks/database.py [--tvm-python PYTHON]``.
 
 A file is filled with made-up records of 100 trials a workload, six sketches each of the size that the library's own
-have. Then the same records in the layout of TVM MetaSchedule's JSON database (a line for each record with its whole
-trace, all read before the first question), read by Python's json: TVM itself is not needed, and is not measured.
+have, and asked by a process of its own. MetaSchedule's JSON database holds the same records with traces of its own. It
+replays every trace when it is opened, which takes minutes for 100,000 records: above ``--tvm-records`` its figures are
+those of the largest count that was measured, in proportion, and marked with a ~.
+
+``--writers`` processes then add single records to one file for ``--seconds``.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import random
 import resource
+import shutil
+import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +39,24 @@ BATCH = 1_000
 QUERIES = 1_000
 TARGET = TargetInfo("x86_avx512", "x86_64-unknown-linux-gnu cpu=generic vector=64 features=avx512f,fma")
 DEVICE = DeviceInfo("cpu", "cpu model x; cores=2", {"cores": 2, "features": [f"feature{n}" for n in range(80)]})
+# What is printed, and the bar for it with a million records.
 FIGURES = {
-    "insert_per_second": "batches inserted, records/s",
-    "open_ms": "opening, ms",
-    "exact_us": "exact best, us (median)",
-    "exact_p99_us": "exact best, us (99%)",
-    "nearest_ms": "nearest 8 workloads, ms (median)",
-    "nearest_p99_ms": "nearest 8 workloads, ms (99%)",
-    "file_mb": "file, MB",
-    "peak_mb": "memory of the process that asks, MB",
-    "json_load_ms": "JSON layout: opening, ms",
-    "json_exact_us": "JSON layout: exact best, us (median)",
-    "json_file_mb": "JSON layout: files, MB",
-    "json_peak_mb": "JSON layout: memory of the process that asks, MB",
+    "insert_per_second": ("batches inserted, records/s", "> 20,000"),
+    "insert_per_cpu_second": ("the same by the processor's time", ""),
+    "bare_per_second": ("bare SQLite, rows of as many bytes, rows/s", ""),
+    "open_ms": ("opening, ms", "< 50"),
+    "exact_us": ("exact best, us (median)", "< 100"),
+    "exact_p99_us": ("exact best, us (99%)", ""),
+    "nearest_ms": ("nearest 8 workloads, ms (median)", "< 5"),
+    "nearest_p99_ms": ("nearest 8 workloads, ms (99%)", ""),
+    "file_mb": ("file, MB", "< 2,000"),
+    "peak_mb": ("memory of the process that asks, MB", ""),
+}
+TVM_FIGURES = {
+    "open_ms": "MetaSchedule: opening, ms",
+    "exact_us": "MetaSchedule: best of a workload, us (median)",
+    "file_mb": "MetaSchedule: files, MB",
+    "peak_mb": "MetaSchedule: memory of the process that asks, MB",
 }
 
 
@@ -99,9 +111,17 @@ def records(count: int) -> Iterator[tuple[Record, Task]]:
             ), task  # fmt: skip
 
 
-def fill(path: Path, count: int) -> float:
+def fill(path: Path, count: int) -> dict[str, float]:
     """Makes the database; records per second of the insertion alone, in batches."""
-    spent, batch = 0.0, list[tuple[Record, Task]]()
+    spent, used, batch = 0.0, 0.0, list[tuple[Record, Task]]()
+
+    def store() -> None:
+        nonlocal spent, used
+        start, begun = time.perf_counter(), time.process_time()
+        database.add_all(batch)
+        spent, used = spent + time.perf_counter() - start, used + time.process_time() - begun
+        batch.clear()
+
     with Database.open(path) as database:
         source = records(count)
         first = next(source)
@@ -110,10 +130,22 @@ def fill(path: Path, count: int) -> float:
         for one in source:
             batch.append(one)
             if len(batch) == BATCH:
-                spent += timed(database.add_all, batch)
-                batch = []
-        spent += timed(database.add_all, batch)
-    return count / spent
+                store()
+        store()
+    return {"insert_per_second": count / spent, "insert_per_cpu_second": count / used}
+
+
+def fill_bare(path: Path, rows: int = 20_000, row_bytes: int = 600) -> float:
+    """Rows per second of plain SQLite: what of the insertion is the machine's doing, and the hour's."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; CREATE TABLE t (k UNIQUE, v)")
+        batch = [[f"{number:>040}", "x" * (row_bytes - 40)] for number in range(rows)]
+        start = time.perf_counter()
+        for first in range(0, rows, BATCH):
+            raw.execute("BEGIN")
+            raw.executemany("INSERT INTO t VALUES (?, ?)", batch[first : first + BATCH])
+            raw.execute("COMMIT")
+        return rows / (time.perf_counter() - start)
 
 
 def timed(work: Callable[..., Any], *arguments: Any) -> float:
@@ -164,54 +196,46 @@ def peak_mb() -> float:
     return used / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def fill_json(folder: Path, count: int) -> None:
-    """MetaSchedule's two files: workloads, and a line for each working record with its trace, times and target."""
-    numbers: dict[str, int] = {}
-    with open(folder / "workload.json", "w") as names, open(folder / "tuning_record.json", "w") as log:
-        for record, task in records(count):
-            text = task.workload.text
-            if text not in numbers:
-                numbers[text] = len(numbers)
-                names.write(json.dumps([task.workload.key, text]) + "\n")
-            if record.status == "ok":
-                trace = [json.loads(record.sketch)["steps"], list(record.knobs.items())]
-                log.write(json.dumps([numbers[text], [trace, list(record.samples), TARGET.text, []]]) + "\n")
-
-
-def ask_json(folder: Path, count: int) -> dict[str, float]:
-    """Reads the two files, keeps each workload's records by time, and asks for the best."""
-    start = time.perf_counter()
-    names: dict[str, int] = {}
-    for line in (folder / "workload.json").open():
-        key, _ = json.loads(line)
-        names[key] = len(names)
-    found: dict[int, list[Any]] = {number: [] for number in names.values()}
-    for line in (folder / "tuning_record.json").open():
-        number, record = json.loads(line)
-        found[number].append((statistics.fmean(record[1]), len(found[number]), record))
-    for entries in found.values():
-        entries.sort()
-    load = time.perf_counter() - start
-    asked = cycled(workloads(-(-count // TRIALS)), QUERIES)
-    exact = [timed(lambda key: found[names[key]][0], workload.key) for workload in asked]
-    return {
-        "json_load_ms": load * 1e3, "json_exact_us": statistics.median(exact) * 1e6, "json_peak_mb": peak_mb()
-    }  # fmt: skip
-
-
 def measure(count: int, folder: Path) -> dict[str, float]:
     """All figures for so many records."""
     path = folder / "tuning.db"
-    figures = {"insert_per_second": fill(path, count)}
+    figures = fill(path, count) | {"bare_per_second": fill_bare(folder / "bare.db")}
     with multiprocessing.get_context("spawn").Pool(1) as alone:
         figures |= alone.apply(ask, (path, count))
-    figures["file_mb"] = path.stat().st_size / 1e6
-    os.unlink(path)
-    fill_json(folder, count)
-    with multiprocessing.get_context("spawn").Pool(1) as alone:
-        figures |= alone.apply(ask_json, (folder, count))
-    figures["json_file_mb"] = sum(file.stat().st_size for file in folder.glob("*.json")) / 1e6
-    return figures
+    return figures | {"file_mb": path.stat().st_size / 1e6}
+
+
+def measure_tvm(count: int, folder: Path, python: str) -> dict[str, float]:
+    """The figures of MetaSchedule's database for the same records."""
+    with (folder / "records.jsonl").open("w") as lines:
+        for _, group in groupby(records(count), key=lambda one: one[1]):
+            found = list(group)
+            samples = [record.samples for record, _ in found if record.status == "ok"]
+            lines.write(json.dumps({"params": found[0][1].workload.params, "samples": samples}) + "\n")
+    script = [python, str(Path(__file__).with_name("metaschedule_database.py"))]
+    subprocess.run([*script, "make", str(folder)], check=True)
+    asked = subprocess.run([*script, "ask", str(folder)], check=True, stdout=subprocess.PIPE, text=True)
+    return dict(json.loads(asked.stdout))
+
+
+def in_proportion(figures: Mapping[str, float], factor: float) -> dict[str, float]:
+    """MetaSchedule's figures for so many times the records; a question costs no more."""
+    empty = figures["empty_mb"]
+    return {
+        **figures,
+        "open_ms": figures["open_ms"] * factor, "file_mb": figures["file_mb"] * factor,
+        "peak_mb": empty + (figures["peak_mb"] - empty) * factor,
+    }  # fmt: skip
+
+
+def compare_tvm(counts: Sequence[int], limit: int, python: str) -> dict[int, dict[str, float]]:
+    """MetaSchedule's figures: up to the limit measured, above it in proportion to the most that was measured."""
+    found: dict[int, dict[str, float]] = {}
+    for count in sorted({min(count, limit) for count in counts}):
+        with tempfile.TemporaryDirectory() as folder:
+            found[count] = measure_tvm(count, Path(folder), python)
+    largest = max(found)
+    return {count: found.get(count) or in_proportion(found[largest], count / largest) for count in counts}
 
 
 def write(path: Path, name: str, seconds: float) -> tuple[int, float]:
@@ -240,26 +264,34 @@ def write_at_once(path: Path, writers: int, seconds: float) -> dict[str, float]:
 
 
 @click.command()
-@click.option("--writers", type=click.IntRange(0), default=0, help="Processes that write one file at once; 0 for none.")
+@click.option("--records", "counts", type=click.IntRange(TRIALS), multiple=True, default=(10_000, 100_000, 1_000_000))
+@click.option("--writers", type=click.IntRange(0), default=8, help="Processes that write one file at once; 0 for none.")
 @click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="How long they write.")
-@click.option("--records", "counts", type=click.IntRange(TRIALS), multiple=True, default=(10_000, 100_000))
+@click.option("--tvm-python", default="/work/tvm/bin/python", help="An interpreter that has TVM 0.27.")
+@click.option("--tvm-records", type=click.IntRange(TRIALS), default=10_000, help="The most that TVM is measured with.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def main(counts: Sequence[int], writers: int, seconds: float, as_json: bool) -> None:
-    """Print the figures for each number of records; 1000000 takes some minutes, and 3 GB of disk and memory."""
+def main(counts: Sequence[int], writers: int, seconds: float, tvm_python: str, tvm_records: int, as_json: bool) -> None:
+    """Print the figures for each number of records; 1000000 takes some minutes, and 1 GB of disk."""
     results: dict[int, dict[str, float]] = {}
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             results[count] = measure(count, Path(folder))
+    tvm = compare_tvm(counts, tvm_records, tvm_python) if shutil.which(tvm_python) else None
     with tempfile.TemporaryDirectory() as folder:
         together = write_at_once(Path(folder) / "tuning.db", writers, seconds) if writers else None
     if as_json:
-        print(json.dumps({"trials_per_workload": TRIALS, "batch": BATCH, "figures": results, "writers": together}))
+        measured = {"figures": results, "metaschedule": tvm, "metaschedule_measured_up_to": tvm_records}
+        print(json.dumps({"trials_per_workload": TRIALS, "batch": BATCH, **measured, "writers": together}))
         return
-    table = Table("", *(f"{count:,} records" for count in counts))
-    for name, title in FIGURES.items():
-        table.add_row(title, *(f"{results[count][name]:,.1f}" for count in counts))
-    if counts:
-        Console().print(table)
+    table = Table("", *(f"{count:,} records" for count in counts), "bar at 1,000,000")
+    for name, (title, bar) in FIGURES.items():
+        table.add_row(title, *(f"{results[count][name]:,.1f}" for count in counts), bar)
+    for name, title in TVM_FIGURES.items() if tvm else ():
+        marks = ("~" if count > tvm_records else "" for count in counts)
+        table.add_row(title, *(f"{mark}{tvm[count][name]:,.1f}" for mark, count in zip(marks, counts, strict=True)))
+    Console().print(table)
+    if not tvm:
+        print(f"TVM was not measured: there is no interpreter {tvm_python}; --tvm-python names one")
     if together:
         print(", ".join(f"{name}: {value:,.0f}" for name, value in together.items()))
 

@@ -6,23 +6,36 @@ Where a test here fails, the change is a mistake, unless the thing behind the ke
 from __future__ import annotations
 
 import json
+import operator
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from autotune.errors import UsageError
 from autotune.targets.facts import TARGETS
 from autotune.tensor_expr import Tensor, Workload, compute, placeholder, reduce_axis
+from autotune.tensor_expr import max as maximum
 from autotune.tensor_expr import min as minimum
 from autotune.tensor_expr import sum as total
-from autotune.tensor_expr.expr import Expr
-from autotune.tensor_expr.operators import get_operator
+from autotune.tensor_expr.expr import Axis, Expr
+from autotune.tensor_expr.operators import get_operator, operators
+from autotune.tensor_expr.serialize import canonical_text, from_json, to_json
 from autotune.tuning_logs import DeviceInfo, Host, TargetInfo, Task
 from autotune.tuning_logs import Workload as LoggedWorkload
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "keys.json").read_text())
+
+
+def test_every_operator_and_target_is_held() -> None:
+    """One that is new belongs into data/keys.json; what stands there must stay."""
+    assert sorted(GOLDEN["workloads"]) == sorted(operators())
+    assert sorted(GOLDEN["targets"]) == sorted(TARGETS)
 
 
 @pytest.mark.parametrize("name", GOLDEN["workloads"])
@@ -68,6 +81,57 @@ def test_the_order_of_commutative_operands_does_not_matter() -> None:
     assert key(lambda i: inner[i] - a[i]) != key(lambda i: a[i] - inner[i])
 
 
+Program = list[tuple[str, int, int]]  # of operations on what was made before, by position
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    size = draw(st.integers(1, 6))
+    return [
+        (draw(st.sampled_from("+*<>-")), draw(st.integers(0, 1 + n)), draw(st.integers(0, 1 + n))) for n in range(size)
+    ]
+
+
+def workload_of(program: Program, names: Sequence[str], swaps: Sequence[bool]) -> Workload:
+    """Two stages, an elementwise program and its sum; the swaps say which operations take their operands reversed."""
+    a, b, stage, out, i, k = names
+    left, right = placeholder((4, 6), "float32", a), placeholder((4, 6), "float32", b)
+    rows, columns = (Axis("int64", name, extent) for name, extent in ((i, 4), (k, 6)))
+    made: list[Expr] = [left[rows, columns], right[rows, columns]]
+    first = made[0] - made[1]  # reads the inputs in this order, whatever is swapped behind it
+    for (operation, x, y), swap in zip(program, swaps, strict=True):
+        one, other = (made[y], made[x]) if swap and operation != "-" else (made[x], made[y])
+        made.append(OPERATIONS[operation](one, other))
+    inner = Tensor(stage, (4, 6), "float32", (rows, columns), (first - made[-1],))
+    along = reduce_axis(6, k)
+    return Workload(compute((4,), lambda *at: total(inner[at[0], along], axis=along), name=out))
+
+
+OPERATIONS: dict[str, Callable[[Expr, Expr], Expr]] = {
+    "+": operator.add, "*": operator.mul, "-": operator.sub, "<": minimum, ">": maximum,
+}  # fmt: skip
+WORDS = st.sampled_from(["a", "b", "c", "i", "k", "outer", "inner", "tile", "axis", "class", "x.y", "ä", "long" * 9])
+
+
+@given(programs(), st.lists(WORDS, min_size=6, max_size=6, unique=True), st.data())
+def test_names_and_the_order_of_operands_never_matter(program: Program, names: list[str], data: st.DataObject) -> None:
+    swaps = data.draw(st.lists(st.booleans(), min_size=len(program), max_size=len(program)))
+    plain = workload_of(program, ("a", "b", "inner", "out", "i", "k"), [False] * len(program))
+    other = workload_of(program, names, swaps)
+    assert other.key == plain.key
+    assert canonical_text(from_json(json.loads(json.dumps(to_json(other.output))))) == canonical_text(plain.output)
+
+
+def test_axes_of_one_name_are_refused() -> None:
+    a = placeholder((4, 3, 3), "float32", "a")
+    one, other = reduce_axis(3), reduce_axis(3)
+    with pytest.raises(UsageError, match="compute 'c' has two axes named 'k'; schedules need names that differ"):
+        compute((4,), lambda i: total(a[i, one, other], axis=(one, other)), name="c")
+    row = reduce_axis(3, "i")
+    with pytest.raises(UsageError, match="two axes named 'i'"):
+        compute((4, 3), lambda i, j: total(a[i, j, row], axis=row), name="c")
+
+
 def test_the_order_of_the_inputs_matters() -> None:
     """It is that of a built kernel's arguments: which one is read first."""
     assert Workload(product(swap=True)).key != Workload(product()).key
@@ -98,13 +162,28 @@ def test_tasks_and_hosts() -> None:
     assert Host("f", "cpu", "sse", "Linux").key == "a7ec8ba4ed3bf52ed70f325409f903c463b76c190f1c2a364b72a30a690ca017"
 
 
-def test_another_process_with_another_hash_seed_agrees() -> None:
-    program = "from test_keys import product; from autotune.tensor_expr import Workload; print(Workload(product()).key)"
-    folder = str(Path(__file__).parent)
-    for seed in ("1", "2"):
-        found = subprocess.run(
-            [sys.executable, "-c", f"import sys; sys.path.insert(0, {folder!r}); {program}"],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(folder).parent)},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        assert found.stdout.strip() == Workload(product()).key
+PROGRAM = """
+import json, sys
+from autotune.targets.facts import TARGETS
+from autotune.tensor_expr.operators import get_operator
+golden = json.load(open(sys.argv[1]))
+for name, (text, key) in golden["workloads"].items():
+    assert [get_operator(name)().text, get_operator(name)().key] == [text, key], name
+for name, (text, key) in golden["targets"].items():
+    assert [TARGETS[name].text, TARGETS[name].key] == [text, key], name
+from test_keys import product
+from autotune.tensor_expr import Workload
+print(Workload(product()).key)
+"""
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_another_process_with_another_hash_seed_agrees(seed: str) -> None:
+    folder = Path(__file__).parent
+    found = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(folder / "data" / "keys.json")],
+        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join([str(folder), str(folder.parent)])},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.strip() == Workload(product()).key

@@ -109,18 +109,39 @@ def test_another_device_is_near(tmp_path: Path) -> None:
     assert found.source == "near" and found.task == other and found.distance == pytest.approx(1)
 
 
-def test_the_same_expression_under_other_names_is_exact(tmp_path: Path) -> None:
-    def product(a: str, b: str, c: str, i: str) -> Workload:
-        x, y = placeholder((32, 24), "float32", a), placeholder((24, 48), "float32", b)
-        k = reduce_axis(24, i)
-        return Workload(compute((32, 48), lambda m, n: total(x[m, k] * y[k, n], axis=k), name=c))
+Names = tuple[str, str, str, str, str]
 
-    one, other = product("a", "b", "c", "k"), product("left", "right", "out", "kk")
-    with Database.open(tmp_path / "tuning.db") as database:
-        store(database, "t", task(one), *candidate(one)[1:])
-        found = find_schedule(other, native_target(), 1, database)
-    assert found.source == "exact"
-    check(other, found.schedule)
+
+def doubled_product(names: Names) -> Workload:
+    """A chain of two computes; the names of the inputs, of the computes and of the axis that is summed over."""
+    left, right, double, out, axis = names
+    x, y = placeholder((32, 24), "float32", left), placeholder((24, 48), "float32", right)
+    twice = compute((32, 24), lambda i, j: x[i, j] + x[i, j], name=double)
+    k = reduce_axis(24, axis)
+    return Workload(compute((32, 48), lambda i, j: total(twice[i, k] * y[k, j], axis=k), name=out))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("left", "right", "twice", "out", "kk"),
+        ("a", "b", "d", "k", "k"),  # an axis and a stage
+        ("i", "j", "d", "c", "outer"),  # a word of layouts
+        ("a", "b", "inner", "outer", "inner"),
+        ("a", "b", "c.tile", "tile", "tile"),  # what primitives call the stages that they make
+        ("stage", "axis", "version", "steps", "knob"),  # the words of the schedule's JSON
+    ],
+)
+def test_the_same_expression_under_other_names_is_exact(tmp_path: Path, names: Names) -> None:
+    plain: Names = ("a", "b", "d", "c", "k")
+    for number, (tuned, asked) in enumerate([(plain, names), (names, plain)]):
+        one, other = doubled_product(tuned), doubled_product(asked)
+        with Database.open(tmp_path / f"{number}.db") as database:
+            schedule, *stored = candidate(one)
+            store(database, "t", task(one), *stored)
+            found = find_schedule(other, native_target(), 1, database)
+        assert found.source == "exact" and found.schedule.text.count('"split"') == schedule.text.count('"split"')
+        check(other, found.schedule)
 
 
 def test_a_recorded_schedule_that_no_sketch_is_like_is_replayed() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -60,35 +61,73 @@ def _nearest(space: SearchSpace, number: int, values: Mapping[str, int]) -> Popu
     return Population(np.array([number]), genes)
 
 
+# The arguments of steps that name tensors and axes; other words (a layout's 0.inner, a scope) mean what they say.
+_TENSORS = ("stage", "consumer", "producer", "sibling", "tensor")
+_AXES = ("axis", "axes", "loop", "before", "names", "fused", "unit")
+_OWNERS = ("producer", "consumer", "stage")  # whose axes a step's axes are: of the first of these that it has
+
+
 @dataclass(slots=True)
 class _Outline:
-    """A schedule's JSON taken apart: the steps with words replaced by the order in which they first come up, the words
-    and the knobs in that order. The choices of knobs are left out."""
+    """A schedule's JSON taken apart: the steps with names replaced by the order in which they first come up, the names
+    and the knobs in that order. The choices of knobs are left out.
+
+    An axis is one of its stage: that another stage, or the stage itself, has the same name changes nothing.
+    """
 
     structure: str = ""
-    names: list[str] = field(default_factory=list)
+    names: list[tuple[str, str]] = field(default_factory=list)  # of whom ("" for a tensor), and the name
     knobs: list[str] = field(default_factory=list)
 
     @staticmethod
     def of(data: Mapping[str, Any]) -> _Outline:
         outline = _Outline()
-        steps = [[name, outline._strip(arguments)] for name, arguments in data["steps"]]
+        steps = [[name, outline._arguments(arguments)] for name, arguments in data["steps"]]
         outline.structure = json.dumps(steps)
         return outline
 
-    def _strip(self, value: Any) -> Any:
+    def _arguments(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        owner = next((arguments[name] for name in _OWNERS if name in arguments), "")
+        stripped = {}
+        for name, value in sorted(arguments.items(), key=lambda item: item[0] not in _TENSORS):
+            if name in _TENSORS:
+                stripped[name] = self._strip(value, self._tensor)
+            else:
+                stripped[name] = self._strip(value, partial(self._axis, owner) if name in _AXES else str)
+        return stripped
+
+    def _strip(self, value: Any, word: Callable[[str], str]) -> Any:
+        """The value with its words replaced."""
         if isinstance(value, dict):
-            if "knob" in value:
-                return {"knob": _place(self.knobs, value["knob"])}
-            return {key: self._strip(item) for key, item in sorted(value.items())}
+            return {"knob": _place(self.knobs, value["knob"])}
         if isinstance(value, list):
-            return [self._strip(item) for item in value]
-        if isinstance(value, str):  # c.tile, i.0: the parts of a name stand for something each
-            return ".".join(word if word.isdigit() else f"${_place(self.names, word)}" for word in value.split("."))
-        return value
+            return [self._strip(item, word) for item in value]
+        return word(value) if isinstance(value, str) else value
+
+    def _tensor(self, name: str) -> str:
+        """Its number, and that of the one it is made of (c.tile of c)."""
+        origin = self._origin("", name)
+        number = _place(self.names, ("", name))
+        return f"${number}" if origin is None else f"${number} of ${origin}"
+
+    def _axis(self, owner: str, name: str) -> str:
+        """The number of the one it is made of, or its own, and what follows: i.0 of i."""
+        while (origin := self._origin("", owner)) is not None:
+            owner = self.names[origin][1]
+        origin = self._origin(owner, name)
+        number = _place(self.names, (owner, name)) if origin is None else origin
+        return f"${number}{name[len(self.names[number][1]) :]}"
+
+    def _origin(self, owner: str, name: str) -> int | None:
+        """Of the known names that this one begins with, before a dot, the longest."""
+        made_of = [n for n, (whose, known) in enumerate(self.names) if whose == owner and name.startswith(f"{known}.")]
+        return max(made_of, key=lambda n: len(self.names[n][1]), default=None)
 
 
-def _place(known: list[str], name: str) -> int:
+Name = TypeVar("Name")
+
+
+def _place(known: list[Name], name: Name) -> int:
     """Where a name stands in the list, at whose end it is put where it is new."""
     if name not in known:
         known.append(name)

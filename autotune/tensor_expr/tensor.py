@@ -204,7 +204,8 @@ def compute(shape: Sequence[int], fn: Callable[..., Any], name: str = "compute")
     A tuple of expressions gives a tuple of arrays of this shape that one loop nest computes: of any expressions, or of
     reductions over the same axes (``argmax`` is a pair of them).
 
-    Raises ``UsageError`` for a reduction that is not the outermost node, or a reduction axis used outside its reducer.
+    Raises ``UsageError`` for a reduction that is not the outermost node, a reduction axis used outside its reducer, or
+    two axes of one name.
     """
     sizes = _check_shape(_check_name("a compute", name), shape)
     if not callable(fn):
@@ -237,7 +238,11 @@ def _check_bodies(name: str, axes: tuple[Axis, ...], bodies: tuple[Expr, ...]) -
         raise UsageError(
             f"compute {name!r} has a reduction inside an expression; give the reduction a compute of its own"
         )
-    known: set[Any] = {*axes, *_check_accumulations(name, axes, bodies)}
+    known = dict.fromkeys((*axes, *_check_accumulations(name, axes, bodies)))
+    names = [axis.name for axis in known]
+    for axis in known:
+        if names.count(axis.name) > 1:
+            raise UsageError(f"compute {name!r} has two axes named {axis.name!r}; schedules need names that differ")
     for node in nodes:
         if isinstance(node, Axis) and node not in known:
             where = "outside its reducer" if node.reduce else "of another compute"
