@@ -45,3 +45,10 @@ def test_wheel_installs_one_top_level_name(wheel: list[str]) -> None:
 def test_wheel_holds_every_module_once(wheel: list[str]) -> None:
     modules = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "autotune").rglob("*.py"))
     assert sorted(name for name in wheel if name.endswith(".py")) == modules
+
+
+@pytest.mark.network
+def test_wheel_holds_what_the_pages_of_a_database_need(wheel: list[str]) -> None:
+    folder = ROOT / "autotune" / "tuning_logs" / "browsing"
+    files = {path.relative_to(ROOT).as_posix() for part in ("templates", "static") for path in (folder / part).iterdir()}
+    assert len(files) > 4 and files <= set(wheel)
