@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import itertools
+import json
 import os
 import re
 import shutil
@@ -12,6 +15,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -174,6 +178,12 @@ class TestQuestions:
             status, text = get(path, f"/tuning/{name}?workload=1")
             assert status == 200 and query.title in text and "message-error" not in text, name
             assert ("0 results" in text) == (name == "devices"), name
+            rows = json.loads(get(path, f"/tuning/{name}.json?workload=1&_shape=array")[1])
+            assert rows == ask(path, name, workload=1), name
+            read = list(csv.DictReader(io.StringIO(get(path, f"/tuning/{name}.csv?workload=1")[1])))
+            assert [row["record"] for row in read if "record" in row] == [
+                str(row["record"]) for row in rows if "record" in row
+            ]
 
 
 def curve_of(times: list[float | None]) -> Curve:
@@ -326,6 +336,28 @@ class TestCommand:
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, out, err) == (0, "", "")
+
+    def test_opens_a_browser_when_asked(self, path: Path, tmp_path: Path) -> None:
+        """One that itself asks for the page, and ends when it has it: the server must not wait for it."""
+        script = tmp_path / "browser"
+        script.write_text(
+            f"#!{sys.executable}\nimport sys, urllib.request\n"
+            f"page = urllib.request.urlopen(sys.argv[1], timeout=30).read()\n"
+            f"open({str(tmp_path / 'seen')!r}, 'wb').write(page)\n"
+        )
+        script.chmod(0o755)
+        command = [sys.executable, "-m", "autotune", "db", "browse", str(path), "--open"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, env={**os.environ, "BROWSER": f"{script} %s"}
+        ) as process:
+            try:
+                deadline = time.monotonic() + 60
+                while not (tmp_path / "seen").exists() or not (tmp_path / "seen").stat().st_size:
+                    assert time.monotonic() < deadline and process.poll() is None
+                    time.sleep(0.05)
+            finally:
+                process.terminate()
+        assert b"conv2d(...)" in (tmp_path / "seen").read_bytes()
 
     def test_bad_input(self, path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "list.txt").write_text("shopping list\n" * 100)

@@ -84,6 +84,8 @@ class TestLooking:
     def test_what_there_is_not(self, db: Db) -> None:
         code, _, err = db("best", "conv3d")
         assert code == 1 and err.endswith("has no workload 'conv3d'; autotune db list shows what it has\n")
+        code, _, err = db("best", "conv2d")
+        assert code == 2 and err.endswith(f"a workload's key, such as {WORKLOAD.key[:10]}\n")
         code, _, err = db("show", "none")
         assert code == 1 and "has no trial 'none'" in err
         code, _, err = db("best", "")
@@ -174,6 +176,8 @@ class TestExchange:
         code, out, err = db("import", lines, "--skip-bad")
         assert code == 0 and "0 new records" in out and "2 lines left out" in out
         assert [line.partition(": it")[0] for line in err.splitlines()] == ["left out: line 2", "left out: line 3"]
+        code, _, err = db("export", tmp_path / "none" / "log.jsonl")
+        assert code == 2 and err == f"Error: {tmp_path / 'none'} is no folder that log.jsonl could be written to\n"
         code, _, err = db("import", tmp_path / "none.jsonl")
         assert code == 1 and "No such file" in err
 

@@ -50,5 +50,7 @@ def test_wheel_holds_every_module_once(wheel: list[str]) -> None:
 @pytest.mark.network
 def test_wheel_holds_what_the_pages_of_a_database_need(wheel: list[str]) -> None:
     folder = ROOT / "autotune" / "tuning_logs" / "browsing"
-    files = {path.relative_to(ROOT).as_posix() for part in ("templates", "static") for path in (folder / part).iterdir()}
+    files = {
+        path.relative_to(ROOT).as_posix() for part in ("templates", "static") for path in (folder / part).iterdir()
+    }
     assert len(files) > 4 and files <= set(wheel)

@@ -10,7 +10,7 @@ import click
 
 from autotune.cli.db.listing import database_option, json_option, opened
 from autotune.cli.report import one_object, plural
-from autotune.errors import AutotuneError
+from autotune.errors import AutotuneError, UsageError
 from autotune.tuning_logs import Database
 from autotune.tuning_logs.foreign import FORMATS, ForeignImport, import_log, import_metaschedule
 from autotune.tuning_logs.interchange import Imported, export_lines, import_lines, merge
@@ -25,6 +25,8 @@ from autotune.tuning_logs.pruning import prune
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @database_option
 def export_command(file: Path, database: Path | None) -> None:
+    if not file.parent.is_dir():
+        raise UsageError(f"{file.parent} is no folder that {file.name} could be written to")
     with opened(database) as found, click.open_file(str(file), "w", encoding="utf-8", atomic=str(file) != "-") as out:
         out.writelines(export_lines(found))
 
@@ -63,7 +65,7 @@ def import_command(file: Path, kind: str, skip_bad: bool, database: Path | None,
     short_help="the records of other databases",
     help="Store the records of other databases in this one (--db). Those that are there already stay as they are.",
 )
-@click.argument("others", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("others", metavar="DATABASE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @database_option
 @json_option
 def merge_command(others: tuple[Path, ...], database: Path | None, as_json: bool) -> None:

@@ -65,7 +65,7 @@ def show(rows: Sequence[Row], form: str | None, columns: Sequence[str], empty: s
 
 
 def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    cells = [[name.removesuffix("_seconds") for name in columns]]
+    cells = [["time" if name == "seconds" else name.removesuffix("_seconds") for name in columns]]
     cells += [[*(_cell(name, row[name]) for name in columns[:-1]), _text(row[columns[-1]])] for row in rows]
     widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
@@ -82,4 +82,6 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    return "-" if value is None else " ".join(str(value).split())
+    if value is None:
+        return "-"
+    return ("yes" if value else "no") if isinstance(value, bool) else " ".join(str(value).split())

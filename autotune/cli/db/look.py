@@ -18,7 +18,7 @@ from autotune.tuning_logs.accept import OTHERS, days_ago
 from autotune.tuning_logs.summary import statistics, summarize, summarize_runs
 
 _RUN_COLUMNS = ("run", "started", "best_seconds", "trials", "failed", "strategy", "seed", "workload")
-_BEST_COLUMNS = ("best_seconds", "gap", "verified", "evidence", "target", "device", "threads", "trial")
+_BEST_COLUMNS = ("seconds", "gap", "verified", "evidence", "target", "device", "threads", "trial")
 
 
 @click.command(
@@ -85,7 +85,7 @@ def best_command(
 def _best_row(record: Record, task: Task, best: Record) -> dict[str, Any]:
     assert record.seconds is not None and best.seconds is not None
     return {
-        "best_seconds": record.seconds, "gap": f"{record.seconds / best.seconds - 1:+.1%}", "verified": record.verified,
+        "seconds": record.seconds, "gap": f"{record.seconds / best.seconds - 1:+.1%}", "verified": record.verified,
         "evidence": record.evidence, "target": task.target.name, "device": task.device.name, "threads": task.threads,
         "toolchain": task.toolchain, "created": record.created, "knobs": json.dumps(dict(record.knobs)),
         "trial": record.trial,
@@ -98,6 +98,10 @@ def workload_key(database: Database, wanted: str) -> str:
         "SELECT key FROM workloads WHERE text = ? OR substr(key, 1, ?) = ? LIMIT 2", [wanted, len(wanted), wanted]
     )
     if not found:
+        of_it = database.query("SELECT substr(key, 1, 10) AS key FROM workloads WHERE operator = ? LIMIT 8", [wanted])
+        if of_it:
+            keys = ", ".join(row["key"] for row in of_it)
+            raise UsageError(f"{wanted} is an operator; give the beginning of a workload's key, such as {keys}")
         raise AutotuneError(f"{database.path} has no workload {wanted!r}; autotune db list shows what it has")
     if len(found) > 1:
         raise UsageError(f"{wanted!r} begins several workloads' keys; give more of it")
