@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autotune.api import assemble as assemble
     from autotune.api import build as build
     from autotune.api import compile_object as compile_object
+    from autotune.api import connect as connect
     from autotune.api import find as find
     from autotune.api import lower as lower
     from autotune.api import replay as replay
@@ -110,7 +111,7 @@ if TYPE_CHECKING:
 # Where each public name comes from when it is first asked for: a worker that measures imports this package, too, and
 # must not pay for the search. A test holds this table and the imports above equal.
 _MODULES = {
-    "autotune.api": ("assemble", "build", "compile_object", "find", "lower", "replay", "tune"),
+    "autotune.api": ("assemble", "build", "compile_object", "connect", "find", "lower", "replay", "tune"),
     "autotune.cli.progress": ("ProgressBar",),
     "autotune.cost_model.model": ("CostModel",),
     "autotune.display.diff": ("Diff",),

@@ -12,12 +12,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autotune.cost_model.models import CostModel, make_cost_model
-from autotune.errors import UsageError, unknown
+from autotune.errors import AutotuneError, UsageError, unknown
 from autotune.fuzz.proof import prove
 from autotune.lowering.loops import Loops
 from autotune.lowering.pipeline import lower as lower_schedule
@@ -42,6 +43,10 @@ from autotune.tensor_expr.tensor import Component, Output, Tensor, as_output
 from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Accept, Database, TuningDatabase
 from autotune.tuning_logs.accept import VERIFIED
+from autotune.tuning_logs.opening import is_url
+
+if TYPE_CHECKING:
+    from autotune.tuning_logs.sharing.client import SharedDatabase  # which needs the extra ``client``
 
 What: TypeAlias = "Workload | Output | str"
 Where: TypeAlias = "TuningDatabase | str | PathLike[str] | None"
@@ -58,7 +63,8 @@ def tune(
     """Search for the fastest schedule on this machine, keeping every trial in the database.
 
     ``trials`` counts those of earlier runs of the same task: the same call again resumes, or measures the winner once
-    more. ``budget`` is in seconds of wall clock, ``database`` a path or an open database (default: the user's own).
+    more. ``budget`` is in seconds of wall clock, ``database`` a path, a server's URL or an
+    open database (default: the user's own).
     The search ends early when ``patience`` trials in a row brought no improvement by 1%, or when the best reaches the
     fraction ``stop_at`` of what the roofline of this machine allows. ``cost_model`` is the name of one, or an object
     with the methods of ``CostModel``.
@@ -216,9 +222,43 @@ def default_path() -> Path:
     return base / "autotune" / "tuning.db"
 
 
+def connect(
+    url: str, *, token: str | None = None, ca_file: str | PathLike[str] | None = None, readonly: bool = False,
+    folder: str | PathLike[str] | None = None,
+) -> SharedDatabase:  # fmt: skip
+    """Opens the database of a server: ``autotune db serve`` runs one.
+
+    What is added is kept in a file of ``folder`` first (default: ``shared`` beside the user's own database) and sent
+    while the server can be reached. Without a ``token`` the environment's AUTOTUNE_TOKEN is taken, without a
+    ``ca_file`` (certificates of authorities, PEM) its AUTOTUNE_CA_FILE, or what this machine trusts anyway.
+
+    Raises ``UsageError`` for a URL that is none, and ``DatabaseError`` where what answers is no such server, or does
+    not let us in; for a server that cannot be reached there is a ``SharingWarning`` only.
+    """
+    authorities = ca_file or os.environ.get("AUTOTUNE_CA_FILE")
+    return optional("autotune.tuning_logs.sharing.client", "client").SharedDatabase.open(  # type: ignore[no-any-return]
+        url,
+        folder=Path(folder) if folder is not None else default_path().parent / "shared",
+        token=token or os.environ.get("AUTOTUNE_TOKEN"),
+        ca_file=Path(authorities) if authorities else None,
+        readonly=readonly,
+    )
+
+
+def optional(module: str, extra: str) -> Any:
+    """A module of this package that imports what comes with an extra. Raises AutotuneError where that is missing."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("autotune"):
+            raise
+        missing = f"this needs {error.name}, which is not installed"
+        raise AutotuneError(f"{missing}: pip install 'autotune[{extra}]'") from error
+
+
 def _path(database: str | PathLike[str] | None) -> str | PathLike[str]:
     if database is not None and not isinstance(database, (str, os.PathLike)):
-        raise UsageError(f"a database is a Database or a path, not {database!r}")
+        raise UsageError(f"a database is a Database, a path or a URL, not {database!r}")
     return default_path() if database is None else database
 
 
@@ -228,8 +268,14 @@ def open_database(database: Where, readonly: bool = False) -> Iterator[TuningDat
     if isinstance(database, TuningDatabase):
         yield database
     else:
-        with Database.open(_path(database), readonly=readonly) as opened:
+        with _opened(database, readonly) as opened:
             yield opened
+
+
+def _opened(database: str | PathLike[str] | None, readonly: bool) -> TuningDatabase:
+    if is_url(database):
+        return connect(str(database), readonly=readonly)
+    return Database.open(_path(database), readonly=readonly)
 
 
 @contextmanager

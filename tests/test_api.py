@@ -143,7 +143,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
         (lambda: autotune.build("matmul", None), "a target is a Target or a target's name, not None"),
         (lambda: autotune.tune("matmul", target=3), "a target is a Target or a target's name, not 3"),
         (lambda: autotune.build("matmul", schedule="split"), "schedule is 'split'; it must be a Schedule"),
-        (lambda: autotune.find("matmul", database=7), "a database is a Database or a path, not 7"),
+        (lambda: autotune.find("matmul", database=7), "a database is a Database, a path or a URL, not 7"),
     ],
 )
 def test_wrong_types_are_refused(call: Callable[[], object], sentence: str) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
 
-from autotune.api import default_path
+from autotune.api import default_path, open_database
 from autotune.cli.operators import Operators, command_line, operator_options
 from autotune.cli.options import database_option, json_option, target_option, threads_option, verify_option
 from autotune.cli.report import evidence, near_origin, one_object, peak_fraction, plural, table
@@ -21,7 +20,6 @@ from autotune.search.lookup import Asked, Found, best_record, find_near, schedul
 from autotune.targets.host import get_target
 from autotune.tensor_expr.operators import Operator
 from autotune.tensor_expr.workload import Workload
-from autotune.tuning_logs import Database
 
 
 def best_command(operator: Operator) -> click.Command:
@@ -39,11 +37,11 @@ def best_command(operator: Operator) -> click.Command:
 
 
 def _best(
-    operator: Operator, *, target: str, threads: int, database: Path | None, verify: bool, as_json: bool, **params: Any
+    operator: Operator, *, target: str, threads: int, database: str | None, verify: bool, as_json: bool, **params: Any
 ) -> None:
-    path, threads = (database or default_path()).absolute(), check_count("threads", threads)
+    path, threads = database or str(default_path()), check_count("threads", threads)
     workload, chosen = operator(**params), get_target(target)
-    with Database.open(path, readonly=True) as opened:
+    with open_database(path, readonly=True) as opened:
         stored = best_record(workload, chosen, threads, opened)
         if stored is None:
             near = find_near(Asked(workload, chosen, threads), opened)
@@ -60,7 +58,7 @@ def _best(
         trials = opened.count(task, phase="trial")
         failed = trials - opened.count(task, phase="trial", status="ok")
     assert record.seconds is not None
-    schedule = schedule_of(workload, record, task, str(path))
+    schedule = schedule_of(workload, record, task, path)
     proof = prove(workload, schedule, chosen).text if verify else None
     if as_json:
         data = {
@@ -70,7 +68,7 @@ def _best(
             "gflops": workload.flops / record.seconds / 1e9, "verified": record.verified,
             "peak_fraction": peak_fraction(record, task, workload),
             "max_error": record.max_error, "evidence": record.evidence, "created": record.created,
-            "toolchain": task.toolchain, "schedule": schedule.to_json(), "database": str(path),
+            "toolchain": task.toolchain, "schedule": schedule.to_json(), "database": path,
             "proof": proof,
         }  # fmt: skip
         click.echo(one_object(data))
@@ -80,7 +78,7 @@ def _best(
         "trials": f"{trials}, {failed} failed",
         **evidence(record, task, workload),
         **({"proof": proof} if proof else {}),
-        "database": str(path),
+        "database": path,
     }
     click.echo(_text(workload, rows, schedule))
 
@@ -90,24 +88,24 @@ def _text(workload: Workload, rows: Mapping[str, str], schedule: Schedule) -> st
     return f"{workload.text}\n{table(rows)}\nSchedule:\n{calls}"
 
 
-def _near_text(workload: Workload, near: Found, path: Path, proof: str | None) -> str:
+def _near_text(workload: Workload, near: Found, path: str, proof: str | None) -> str:
     assert near.record is not None and near.task is not None
     rows = {
         "served": near_origin(near),
         "recorded": f"{near.record.created}, {near.record.evidence} with {near.task.toolchain}",
         **({"proof": proof} if proof else {}),
-        "database": str(path),
+        "database": path,
     }
     return _text(workload, rows, near.schedule)
 
 
-def _near_json(workload: Workload, near: Found, path: Path, proof: str | None) -> str:
+def _near_json(workload: Workload, near: Found, path: str, proof: str | None) -> str:
     assert near.record is not None and near.task is not None
     data = {
         "workload": workload.text, "served": "near", "neighbour": near.task.workload.text, "distance": near.distance,
         "neighbour_seconds": near.record.seconds, "target": near.task.target.name, "device": near.task.device.name,
         "threads": near.task.threads, "evidence": near.record.evidence, "created": near.record.created,
-        "toolchain": near.task.toolchain, "schedule": near.schedule.to_json(), "database": str(path), "proof": proof,
+        "toolchain": near.task.toolchain, "schedule": near.schedule.to_json(), "database": path, "proof": proof,
     }  # fmt: skip
     return one_object(data)
 

@@ -10,10 +10,12 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
+from typing import TextIO
 
 import click
 
@@ -73,6 +75,7 @@ def autotune() -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. SIGTERM ends it as Ctrl-C does, with a code of its own."""
     _prepare_streams()
+    warnings.showwarning = _warn
     with _termination() as terminated:
         code = _run(arguments)
     return TERMINATED if terminated and code == INTERRUPTED else code
@@ -139,6 +142,14 @@ def _cause(error: OSError) -> str:
         except FileNotFoundError:
             return "the working directory no longer exists; change to another one first"
     return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+
+
+def _warn(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+    line: str | None = None,
+) -> None:  # fmt: skip
+    """One sentence, without the place in our code."""
+    click.echo(f"Warning: {message}", err=True)
 
 
 def _complain(sentence: str, code: int) -> int:

@@ -66,7 +66,7 @@ def explain_command(operator: Operator) -> click.Command:
 
 
 def _explain(
-    operator: Operator, *, target: str, threads: int, database: Path | None, verify: bool, part: str, form: str,
+    operator: Operator, *, target: str, threads: int, database: str | None, verify: bool, part: str, form: str,
     output: Path | None, against: str | None, **params: Any,
 ) -> None:  # fmt: skip
     workload, chosen = operator(**params), get_target(target)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from autotune.tuning_logs.opening import is_url
+
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -25,6 +27,26 @@ class Duration(click.ParamType):
         return seconds
 
 
+class DatabaseName(click.ParamType):
+    """The path of a file, which becomes absolute, or a server's URL."""
+
+    name = "path or url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value) if is_url(value) else str(Path(str(value)).absolute())
+
+
+class DatabaseFile(click.ParamType):
+    """The path of a file, for what needs the file itself."""
+
+    name = "path"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if is_url(value):
+            self.fail(f"{value} is a URL, and this needs a file; the machine that serves it has the file", param, ctx)
+        return Path(str(value))
+
+
 def target_option() -> click.Option:
     return click.Option(
         ["--target"], default="native", show_default=True, help="what code is generated for: see autotune targets"
@@ -37,7 +59,7 @@ def threads_option() -> click.Option:
 
 def database_option() -> click.Option:
     return click.Option(
-        ["--db", "database"], type=click.Path(path_type=Path), help="tuning database [default: the user's own]"
+        ["--db", "database"], type=DatabaseName(), help="tuning database, or a server's URL [default: the user's own]"
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -60,10 +59,10 @@ def tune_command(operator: Operator) -> click.Command:
 
 def _tune(
     operator: Operator, *, target: str, trials: int, threads: int, budget: float | None,
-    patience: int | None, stop_at: float | None, strategy: str, cost_model: str, seed: int, database: Path | None,
+    patience: int | None, stop_at: float | None, strategy: str, cost_model: str, seed: int, database: str | None,
     verify: bool, as_json: bool, quiet: bool, **params: Any,
 ) -> None:  # fmt: skip
-    path = (database or default_path()).absolute()
+    path = database or str(default_path())
     workload = operator(**params)
     with nullcontext() if quiet else ProgressBar() as bar:
         result = tune(
@@ -71,7 +70,7 @@ def _tune(
             strategy=strategy, cost_model=cost_model, seed=seed, database=path, listeners=[bar] if bar else [],
             verify=verify,
         )  # fmt: skip
-    click.echo(one_object(tune_json(result, str(path))) if as_json else tune_summary(result, str(path), trials))
+    click.echo(one_object(tune_json(result, path)) if as_json else tune_summary(result, path, trials))
     if result.interrupted:
         click.echo(_interrupted(result, trials), err=True)
         sys.stdout.flush()

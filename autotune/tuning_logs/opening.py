@@ -67,6 +67,11 @@ def transaction(db: sqlite_utils.Database) -> Iterator[None]:
         raise
 
 
+def is_url(where: object) -> bool:
+    """Whether a database is named by its URL, not by its path."""
+    return isinstance(where, str) and "://" in where
+
+
 def connect(path: Path, readonly: bool, busy_seconds: float) -> sqlite_utils.Database:
     """Opens the file, and creates or migrates it unless ``readonly``. Nothing is written to a file that is not ours.
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import sqlite_utils
 
-from autotune.tuning_logs.opening import connect, explained, transaction
+from autotune.tuning_logs.opening import DatabaseError, connect, explained, is_url, transaction
 from autotune.tuning_logs.writer import Writer
 
 Self = TypeVar("Self", bound="Store")
@@ -31,6 +31,8 @@ class Store:
 
         A file of an older version is brought up to date, and copied to ``<name>.version<N>`` before that.
         """
+        if is_url(path):
+            raise DatabaseError(f"{path} is no file; autotune.connect opens a database at a URL")
         return cls(Path(path), connect(Path(path), readonly, busy_seconds))
 
     @property

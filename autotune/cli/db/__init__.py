@@ -8,6 +8,7 @@ from autotune.cli.db.browse import browse_command
 from autotune.cli.db.check import check_command, upgrade_command
 from autotune.cli.db.exchange import export_command, import_command, merge_command, prune_command
 from autotune.cli.db.look import best_command, list_command, show_command, stats_command
+from autotune.cli.db.sharing import audit_command, push_command, serve_command, token_command
 
 
 @click.group("db", help="Look at a tuning database, check it, and exchange it with others.")
@@ -18,5 +19,6 @@ def command() -> None:
 for _command in (
     list_command, best_command, show_command, stats_command, browse_command, check_command, export_command,
     import_command, merge_command, prune_command, upgrade_command,
+    serve_command, token_command, push_command, audit_command,
 ):  # fmt: skip
     command.add_command(_command)

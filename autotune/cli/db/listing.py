@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from autotune.api import default_path
+from autotune.cli.options import DatabaseFile
 from autotune.display.units import duration
 from autotune.tuning_logs import Database, DatabaseError
 
@@ -24,9 +25,9 @@ _KEY = 10  # as much of a key as nobody has twice
 
 def database_option(command: Command) -> Command:
     """``--db``: the database, by default the user's own."""
-    return click.option(
-        "--db", "database", type=click.Path(path_type=Path), help="tuning database [default: the user's own]"
-    )(command)
+    return click.option("--db", "database", type=DatabaseFile(), help="tuning database [default: the user's own]")(
+        command
+    )
 
 
 def listing_options(command: Command) -> Command:
