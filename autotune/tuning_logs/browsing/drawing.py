@@ -74,7 +74,7 @@ def draw(curve: Curve) -> Drawing:
         ],
         best_so_far=path and f"{path}H{across(count)}",
         end=None if best is None else Tick(height, duration(best)),
-        horizontal=[Tick(across(number), f"{number:g}") for number in linear_ticks(1, count) if number == int(number)],
+        horizontal=[Tick(across(number), f"{number:,.0f}") for number in linear_ticks(1, count) if number.is_integer()],
         vertical=[Tick(up(seconds), round_duration(seconds)) for seconds in (time_ticks(low, high) if path else [])],
         runs=[Tick(across(trial.number - 0.5), f"run {number}") for number, trial in enumerate(begins, 2)],
     )  # fmt: skip

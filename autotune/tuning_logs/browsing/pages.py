@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,7 +22,6 @@ from autotune.tuning_logs.browsing.queries import QUERIES
 
 NAME = "tuning"  # what Datasette calls the database in its addresses, whatever the file is called
 _SHOWN = 100  # tasks on the front page
-_HERE = ("localhost", "127.0.0.1", "::1")
 # Columns of answers and of single rows; of those in tables Datasette itself makes links.
 _REFERENCES = (
     {"record": "records", "run": "runs"}
@@ -33,6 +33,14 @@ Scope = dict[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
+def is_this_machine(host: str | None) -> bool:
+    """Whether a host is one that no other machine can mean."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 def curve_address(workload_id: int) -> str:
     """The page of a workload's curves."""
     return f"/curves/{workload_id}"
@@ -40,7 +48,7 @@ def curve_address(workload_id: int) -> str:
 
 @hookimpl
 def register_routes() -> list[tuple[str, Any]]:
-    return [(r"^/curves/(?P<workload>\d+)$", _curves)]
+    return [(r"^/curves/(?P<workload>\d{1,18})$", _curves)]
 
 
 async def _curves(request: Any, datasette: Any) -> Response:
@@ -117,7 +125,7 @@ def asgi_wrapper() -> Callable[[App], App]:
         async def only_local(scope: Scope, receive: Any, send: Any) -> None:
             if scope["type"] == "http":
                 host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-                if urlsplit(f"//{host}").hostname not in _HERE:
+                if not is_this_machine(urlsplit(f"//{host}").hostname):
                     await Response.text("Only localhost is served here.", status=403).asgi_send(send)
                     return
             await app(scope, receive, send)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import sqlite3
 from contextlib import suppress
@@ -68,15 +67,12 @@ def listen(host: str, port: int) -> socket.socket:
 
     Raises UsageError for a host that others could reach, and where the port cannot be had.
     """
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"{host!r} is no name or address of this machine") from error
-    if not ipaddress.ip_address(address[0]).is_loopback:
+    if not pages.is_this_machine(host):
         raise UsageError(
-            f"{host} can be reached from other machines, and whoever reaches the pages sees everything; allowed are "
-            "localhost, 127.0.0.1 and ::1, to which ssh -L leads from elsewhere"
+            f"{host} is not this machine alone, and whoever reaches the pages sees everything; allowed are localhost, "
+            "127.0.0.1 and ::1, to which ssh -L leads from elsewhere"
         )
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     try:
         return socket.create_server(address[:2], family=family)
     except OSError as error:
