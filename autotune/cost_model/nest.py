@@ -20,7 +20,7 @@ from autotune.schedules.windows import moved_axis
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import interval_length
-from autotune.tensor_expr.expr import Read
+from autotune.tensor_expr.expr import Axis, Read, walk
 from autotune.tensor_expr.tensor import Tensor
 
 Column = np.ndarray
@@ -32,7 +32,8 @@ class Operand:
     """One operand of the anchor, per loop of the chain: how much one iteration of that loop touches.
 
     ``lines`` counts cache lines, and ``spans`` says how they lie: (how many, how many lines apart), innermost first.
-    ``loads`` counts load instructions of one body, ``step_loads`` those of one reduction step alone.
+    ``loads`` counts load instructions of one body, ``step_loads`` those of one reduction step alone; ``unaligned`` says
+    that they are vectors which begin anywhere in a cache line.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Operand:
     spans: list[list[tuple[Column, Number]]]
     loads: Column
     step_loads: Column
+    unaligned: bool
 
     def occupancy(self, position: int, sets: int) -> Column:
         """Bytes of a cache with so many sets, a power of two, that the operand takes up, conflicts included: rows at
@@ -60,9 +62,11 @@ class Nest:
 
     ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written
     out. ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that
-    feed the anchor. ``transposed`` says that the tile is stored across its vectors, ``last`` is the tile's extent
-    along the output's innermost dimension, ``whole`` is the bytes of all operands, ``copies`` how often peeled tails
-    repeat the body, ``reused`` the loads of one reduction step that unrolled steps share: they stay in registers.
+    feed the anchor. ``transposed`` says that the tile is stored across its vectors, ``through_memory`` that it is
+    copied on the way, ``written`` counts cache lines of the output per tile, ``last`` is the tile's extent along the
+    output's innermost dimension, ``fill`` is the share of its vectors' lanes that do work, ``waste`` the share by which
+    full tiles cover more points than there are, ``whole`` is the bytes of all operands, ``copies`` how often peeled
+    tails repeat the body, ``reused`` the loads of one reduction step that unrolled steps share: they stay in registers.
     """
 
     extents: list[Column]
@@ -76,12 +80,16 @@ class Nest:
     copied: Column
     parallel: Column
     transposed: bool
+    through_memory: bool
+    written: Column
     lanes: int
     row: Column
     last: Column
     copies: Column
     whole: Column
     reused: Column
+    fill: Column
+    waste: Column
 
     @property
     def registers(self) -> Column:
@@ -121,9 +129,11 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
     inner = covers[-1] if body >= 0 else {r: 1 for r in reducing}
     unrolled = column(product([inner[axis] for axis in reducing]))
     full = product([axis.extent for axis in anchor.tensor.reduce_axes])
-    tiles = copies = column(1)
+    tiles = copies = covered = column(1)
     for axis in anchor.tensor.axes:
-        tiles = tiles * np.ceil(axis.extent / tile[axis.name])
+        count_along = np.ceil(axis.extent / tile[axis.name])
+        tiles = tiles * count_along
+        covered = covered * (count_along * tile[axis.name] / axis.extent)
         copies = copies * np.where(axis.extent % tile[axis.name], 2.0, 1.0)
     for axis in anchor.tensor.reduce_axes:
         copies = copies * np.where(axis.extent % column(inner[axis.name]), 2.0, 1.0)
@@ -131,11 +141,16 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
     first = state.stages[chain[0][0]] if chain else anchor
     parallel = extents[0] if chain and first.kind(chain[0][1]) == "parallel" else column(1)
     transposed = vector is not None and vector != anchor.tensor.axes[-1].name
+    through_memory = anchor.attach is not None and any(s.attach == anchor.attach for s in state.consumers(name))
+    *rows, last = (tile[axis.name] for axis in anchor.tensor.axes)
+    written = product(rows) * np.ceil(last * dtypes.itemsize(anchor.tensor.dtype) / LINE)  # type: ignore[arg-type]
     return Nest(
         extents, iterations, operands, accumulators, vectors, unrolled, tiles,
-        np.ceil(float(full) / unrolled), copied, parallel, transposed, lanes, row, tile[anchor.tensor.axes[-1].name],
+        np.ceil(float(full) / unrolled), copied, parallel, transposed, through_memory,
+        column(written), lanes, row, last,
         copies, column(sum(_bytes(state.stages[operand.name].tensor) for operand in operands)),
         sum((np.where(o.loads < o.step_loads * unrolled, o.step_loads, 0.0) for o in operands), start=column(0)),
+        tile[vector] / (vectors * lanes) if vector else column(1), covered - 1,
     )  # fmt: skip
 
 
@@ -201,12 +216,24 @@ def _operand(
         ]
         lines.append(_lines(parts, shape, size, packed=source.layout is not None))
         spans.append(_spans(parts, shape, strides, size, packed=source.layout is not None))
-    by_lanes = lanes if vector is not None and vector in axes_of(anchor, read) else 1
     reducing = {axis.name for axis in anchor.tensor.reduce_axes}
     one_step = {axis: 1 if axis.name in reducing else tile[axis.name] for axis in axes}
-    step = product([column(interval_length(index, one_step)) for index in read.indices])  # type: ignore[misc]
-    loads = product(parts) / by_lanes  # type: ignore[arg-type]
-    return Operand(read.tensor.name, lines, spans, column(loads), column(step / by_lanes))
+    loads, step = (column(_loads(read, block, vector, lanes)) for block in (by_axis, one_step))
+    along = axes_of(anchor, read, len(read.indices) - 1)
+    unaligned = vector in along and len(along) > 1 and source.layout is None
+    return Operand(read.tensor.name, lines, spans, loads, step, unaligned)
+
+
+def _loads(read: Read, by_axis: Mapping[Axis, Any], vector: str | None, lanes: int) -> Column:
+    """Load instructions of a block: along the vector axis one per vector, wherever other axes of its index move it."""
+    total: Column = 1  # type: ignore[assignment]
+    for index in read.indices:
+        crossing = next((a for a in walk([index]) if isinstance(a, Axis) and a.name == vector), None)
+        if crossing is not None:
+            total = total * np.ceil(by_axis[crossing] / lanes)
+            by_axis = {**by_axis, crossing: 1}
+        total = total * interval_length(index, by_axis)
+    return total
 
 
 def _bytes(tensor: Tensor) -> int:
