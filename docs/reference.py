@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import autotune
+from autotune.cost_model.features import FEATURE_VERSION, FEATURES
 from autotune.cost_model.models import cost_models
 from autotune.lowering.printer import show_expr
 from autotune.schedules.primitives import primitives
@@ -182,6 +183,12 @@ def models_page() -> str:
     """The cost models."""
     parts = ["`tune(cost_model=...)` and `--cost-model` take the name of one; [how they compare](../cost_model.md)."]
     parts += [_entry(name, model.__doc__) for name, model in cost_models().items()]
+    rows = [_row(f"`{one.name}`", one.unit, one.meaning) for one in FEATURES]
+    parts.append(
+        f"## Features, version {FEATURE_VERSION}\n\nWhat models see of a candidate: log2(1 + x) of these, the same for "
+        "every operator and sketch.\nA stored model of another version is refused.\n\n"
+        + "\n".join(["| feature | unit | |", "| --- | --- | --- |", *rows])
+    )
     return "\n\n".join(parts)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from autotune.cost_model.analytic import estimate
-from autotune.cost_model.features import SCHEMA
-from autotune.cost_model.models import cost_models, make_cost_model
+from autotune.cost_model.features import FEATURE_VERSION, SCHEMA
+from autotune.cost_model.models import cost_models, load_model, make_cost_model
 from autotune.cost_model.models.xgboost import LearnedModel
 from autotune.cost_model.nest import describe
+from autotune.cost_model.rounds import judge, rank_correlation
+from autotune.errors import UsageError
 from autotune.lowering.ir import For, If, Load, Stmt, Store, children, loads, statements
 from autotune.lowering.pipeline import lower
 from autotune.search.space import SearchSpace
@@ -96,11 +101,11 @@ def test_it_is_retrained_only_when_the_measurements_have_grown() -> None:
     features = np.random.default_rng(0).random((40, len(SCHEMA))).astype(np.float32)
     model = LearnedModel()
     model.update(features[:20], features[:20, 0].astype(float))
-    first = model.trees
+    first = model.members
     model.update(features[:21], features[:21, 0].astype(float))
-    assert model.trees is first
+    assert model.members is first
     model.update(features, features[:, 0].astype(float))
-    assert model.trees is not first
+    assert model.members is not first
 
 
 @pytest.mark.parametrize("name", cost_models())
@@ -120,3 +125,65 @@ def test_the_random_model_differs_by_seed_and_knows_nothing() -> None:
     first, second = (make_cost_model("random", seed).predict(features) for seed in (0, 1))
     for other in (second, features[:, 0]):
         assert abs(np.corrcoef(first, other)[0, 1]) < 0.1
+
+
+def learned(seed: int = 0, count: int = 200) -> tuple[LearnedModel, np.ndarray]:
+    """A model that knows that feature 8 doubles the time beyond 5, and what it was trained on."""
+    features = np.random.default_rng(seed).random((count, len(SCHEMA))).astype(np.float32) * 10
+    model = LearnedModel(seed)
+    model.update(features, features[:, 0] + 1.0 * (features[:, 8] > 5) - 30.0)
+    return model, features
+
+
+def test_the_ensemble_disagrees_where_it_has_seen_nothing() -> None:
+    model, features = learned()
+    far = features.copy()
+    far[:, 8] = 5.0  # where the members' thresholds lie
+    assert model.spread(features).shape == (200,)
+    assert model.spread(far).mean() > 1.3 * model.spread(features).mean()
+
+
+def test_contributions_name_the_feature_that_matters() -> None:
+    model, features = learned()
+    contributions = model.contributions(features)
+    assert contributions.shape == features.shape
+    assert np.abs(contributions).mean(axis=0).argmax() == 8
+
+
+def test_a_model_is_stored_and_one_of_other_features_is_refused(tmp_path: Path) -> None:
+    model, features = learned()
+    path = tmp_path / "model.json"
+    model.save(path)
+    assert (make_cost_model(str(path), 0).predict(features) == model.predict(features)).all()
+    path.write_text(json.dumps({**json.loads(path.read_text()), "feature_version": FEATURE_VERSION - 1}))
+    sentence = f"model.json was trained on version {FEATURE_VERSION - 1} of the features, and this release has version"
+    with pytest.raises(UsageError, match=sentence):
+        load_model(path)
+    for text in ("", "[]", "{", '{"feature_version": 2}'):
+        path.write_text(text)
+        with pytest.raises(UsageError, match="holds no cost model"):
+            load_model(path)
+    path.write_text(json.dumps({"feature_version": FEATURE_VERSION, "trained_on": 1, "members": [{}]}))
+    with pytest.raises(UsageError, match="is damaged"):
+        load_model(path)
+    with pytest.raises(UsageError, match="cannot read the cost model"):
+        load_model(tmp_path / "none.json")
+
+
+def test_a_round_is_judged_by_ranks_recall_and_regret() -> None:
+    seconds = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0])
+    perfect = judge(3, np.log2(seconds) + 5.0, seconds)
+    assert (perfect.batch, perfect.rank_correlation, perfect.recall, perfect.regret) == (3, 1.0, 1.0, 0.0)
+    assert perfect.error == pytest.approx(0.0) and perfect.best_seconds == 1.0
+    wrong = judge(0, -np.log2(seconds), seconds)
+    assert (wrong.rank_correlation, wrong.recall, wrong.regret) == (-1.0, 0.0, 127.0)
+    failed = judge(0, np.arange(8.0), np.where(seconds > 1.5, np.inf, seconds))
+    assert (failed.proposed, failed.measured, failed.best_seconds) == (8, 1, 1.0)
+    assert failed.figures["rank_correlation"] is None
+    assert judge(0, np.arange(2.0), np.full(2, np.inf)).figures["best_seconds"] is None
+
+
+def test_ranks_are_shared_by_equal_values() -> None:
+    # By hand: ranks 0.5, 0.5, 2 against 0, 1, 2.
+    assert rank_correlation(np.array([1.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0])) == pytest.approx(0.75**0.5)
+    assert rank_correlation(np.ones(4), np.arange(4.0)) == 0.0

@@ -81,6 +81,10 @@ def test_a_search_from_operator_to_database(database: Database) -> None:
     finals = database.records(task().key, phase="final")
     assert len(finals) in (3, 4), "the analytic choice races, too"
     assert min(r.seconds or 1 for r in finals) == result.seconds
+    (run,) = {r.run_id for r in listener.trials}
+    stored = database.rounds(run)
+    assert stored == [{"batch": one.batch, **one.figures} for one in result.rounds]
+    assert sum(one["proposed"] for one in stored) == 12 and all(-1 <= one["rank_correlation"] <= 1 for one in stored)
 
 
 def test_a_second_run_resumes(database: Database) -> None:

@@ -79,6 +79,7 @@ def tune_json(result: TuneResult, database: str) -> dict[str, Any]:
         "peak_fraction": result.peak_fraction, "verified": result.verified, "seconds": result.elapsed,
         "trials_per_second": result.trials_per_second, "database": database, "new_trials": result.new_trials,
         "proof": result.proof or None, "stopped": result.stopped or None, "source": result.source,
+        "rounds": [{"batch": one.batch, **one.figures} for one in result.rounds],
         "time_spent": {name: round(seconds, 4) for name, seconds in result.time_spent.items()},
     }  # fmt: skip
 

@@ -7,8 +7,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from autotune.errors import UsageError, unknown
-
 ANALYTIC = 0  # the feature that holds the analytic estimate, log2(1 + cycles)
 
 
@@ -47,17 +45,3 @@ def cost_model(name: str) -> Callable[[Factory], Factory]:
 def cost_models() -> Mapping[str, Factory]:
     """All cost models by name."""
     return dict(sorted(_COST_MODELS.items()))
-
-
-def make_cost_model(chosen: str | CostModel, seed: int) -> CostModel:
-    """The cost model of that name, or the object itself; ``UsageError`` for what is neither, naming those there are."""
-    if isinstance(chosen, str):
-        if chosen not in _COST_MODELS:
-            raise unknown("cost model", chosen, _COST_MODELS)
-        return _COST_MODELS[chosen](seed)
-    if isinstance(chosen, type) or not isinstance(chosen, CostModel):
-        raise UsageError(
-            f"a cost model is an object with predict, spread and update, or a name ({', '.join(cost_models())}), "
-            f"not {chosen!r:.100}"
-        )
-    return chosen

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from autotune.cost_model.rounds import Round
 from autotune.schedules.schedule import Schedule
 from autotune.search.task import TuningTask
 from autotune.targets.callable import Kernel
@@ -50,7 +51,7 @@ class TuneResult:
     these are the best trial's own figures. ``time_spent`` splits ``elapsed`` (both in seconds) by what the
     driver did; ``proof`` says, where it was asked for, how the winner was interpreted; ``trials`` counts earlier
     runs' trials of the task too, ``new_trials`` only this run's. ``stopped`` says why the search ended before its
-    trials were used up.
+    trials were used up. ``rounds`` says of each batch how well the cost model foretold it.
     """
 
     task: TuningTask
@@ -70,6 +71,7 @@ class TuneResult:
     proof: str = ""
     stopped: str = ""
     source: str = "search"
+    rounds: Sequence[Round] = ()
 
     @property
     def gflops(self) -> float | None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from autotune.cost_model.model import CostModel
+from autotune.cost_model.rounds import Round, judge
 from autotune.search.history import History
 from autotune.search.options import TuneOptions
 from autotune.search.space import Evaluated, SearchSpace
@@ -28,6 +30,7 @@ class Batch:
 
     number: int
     candidates: Evaluated
+    predicted: np.ndarray  # by the cost model, before anything of it was measured
     records: dict[int, Record] = field(default_factory=dict)
 
     @property
@@ -39,8 +42,10 @@ class Batch:
 class Exploration:
     """A strategy at work, from the ``history`` that earlier runs of the task left behind."""
 
-    def __init__(self, space: SearchSpace, strategy: Strategy, options: TuneOptions, history: History) -> None:
-        self.space, self.strategy, self.options = space, strategy, options
+    def __init__(
+        self, space: SearchSpace, strategy: Strategy, model: CostModel, options: TuneOptions, history: History
+    ) -> None:
+        self.space, self.strategy, self.model, self.options = space, strategy, model, options
         self.in_flight: deque[Batch] = deque()
         self.exhausted = not space.sketches
         self._trials = len(history.records)  # earlier runs', and all that were proposed since
@@ -57,11 +62,12 @@ class Exploration:
             count = min(self.options.batch, self.options.trials - self._trials - others)
             if count <= 0:
                 return
-            batch = Batch(self._next, self.strategy.propose(count))
-            self.exhausted = not len(batch.candidates)
+            candidates = self.strategy.propose(count)
+            self.exhausted = not len(candidates)
             if not self.exhausted:
+                batch = Batch(self._next, candidates, self.model.predict(candidates.features))
                 self._next += 1
-                self._trials += len(batch.candidates)
+                self._trials += len(candidates)
                 self.in_flight.append(batch)
                 yield batch
 
@@ -70,11 +76,16 @@ class Exploration:
         population = batch.candidates.population
         return self.space.sketches[int(population.sketch[row])].schedule.text, self.space.knobs(population, row)
 
-    def learn(self) -> None:
-        """Take the oldest batch, which must be complete, from those in flight and tell the strategy its results."""
+    def learn(self) -> Round:
+        """Take the oldest batch, which must be complete, from those in flight and tell the strategy its results.
+
+        Returns how well the model foretold them.
+        """
         batch = self.in_flight.popleft()
         records = [batch.records[row] for row in range(len(batch.candidates))]
-        self.strategy.observe(batch.candidates, trial_seconds(records))
+        seconds = trial_seconds(records)
+        self.strategy.observe(batch.candidates, seconds)
+        return judge(batch.number, batch.predicted, seconds)
 
 
 def trial_seconds(records: Sequence[Record]) -> np.ndarray:

@@ -93,7 +93,8 @@ def replay(
     )  # fmt: skip
     chosen = make_cost_model(model or run.options["cost_model"], run.seed)
     history = load_history(database, task, space, run.options["after"])
-    exploration = Exploration(space, make_strategy(options.strategy, space, chosen, run.seed), options, history)
+    searching = make_strategy(options.strategy, space, chosen, run.seed)
+    exploration = Exploration(space, searching, chosen, options, history)
     trials, divergence = _follow(exploration, log)
     if not divergence and len(trials) < (total := sum(map(len, log.values()))):
         divergence = f"the log has {total} trials, and the replay proposes no more than {len(trials)}"

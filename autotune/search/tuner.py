@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autotune.cost_model.models import CostModel, make_cost_model
+from autotune.cost_model.rounds import Round
 from autotune.errors import AutotuneError
 from autotune.measure.builders import BuildResult
 from autotune.measure.results import MeasureResult
@@ -28,7 +29,7 @@ from autotune.search.strategies import make_strategy
 from autotune.search.tally import Tally
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench, open_workbench
-from autotune.tuning_logs import TuningDatabase
+from autotune.tuning_logs import Database, TuningDatabase
 
 
 class _Stopwatch:
@@ -60,6 +61,7 @@ class Tuner:
         self.strategy = make_strategy(self.options.strategy, self.space, self.model, self.options.seed)
         self.run_id = uuid.uuid4().hex
         self.tally = Tally()
+        self.rounds: list[Round] = []
         self.new_trials = 0
         self._watch.lap("space")
 
@@ -101,8 +103,14 @@ class Tuner:
                 self._measure(exploration, pipeline)
                 if reason := self._enough():
                     return reason
-            exploration.learn()
+            self._keep(exploration.learn())
             self._watch.lap("learn")
+
+    def _keep(self, one: Round) -> None:
+        """How well the model foretold a batch; a server keeps trials only."""
+        self.rounds.append(one)
+        if isinstance(self.database, Database):
+            self.database.add_round(self.run_id, one.batch, one.figures)
 
     def _submit(self, batch: Batch, pipeline: Pipeline) -> None:
         population = batch.candidates.population
@@ -153,7 +161,7 @@ class Tuner:
         history = load_history(self.database, self.task.key, self.space)
         self.database.start_run(run_record(self.run_id, self.task, self.options, history), self.task.key)
         self.tally = Tally(history.records)
-        exploration = Exploration(self.space, self.strategy, self.options, history)
+        exploration = Exploration(self.space, self.strategy, self.model, self.options, history)
         self._watch.lap("resume")
         return exploration
 
@@ -192,7 +200,7 @@ class Tuner:
             self.task, winner.schedule, winner.seconds, winner.peak_fraction, winner.verified, winner.max_error,
             len(self.tally.records), self.new_trials, self.tally.failed, self._elapsed, interrupted,
             self.tally.failures, dict(self._watch.spent), winner.confirmed,
-            stopped=stopped, source=winner.source,
+            stopped=stopped, source=winner.source, rounds=tuple(self.rounds),
         )  # fmt: skip
 
     def _tell(self, event: str, *arguments: Any) -> None:

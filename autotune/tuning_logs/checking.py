@@ -25,6 +25,7 @@ _SENTENCES = 10  # of each kind, before the rest is only counted
 _REFERENCES = {
     "runs": {"host_id": "hosts"},
     "tasks": {"workload_id": "workloads", "target_id": "targets", "device_id": "devices"},
+    "rounds": {"run_id": "runs"},
     "records": {"task_id": "tasks", "run_id": "runs", "sketch_id": "sketches"},
 }
 _TEXTS = ("workloads", "targets", "devices", "sketches")  # whose key is that of their text

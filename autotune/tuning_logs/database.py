@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, takewhile
@@ -71,6 +72,24 @@ class Database(Store):
         """
         with self.writing() as writer:
             return writer.add_records(records)
+
+    def add_round(self, run_id: str, batch: int, figures: Mapping[str, float | None]) -> None:
+        """Stores how well the cost model foretold a batch of a run; figures by name, None for what is not known.
+
+        Raises UsageError for a run that was not started.
+        """
+        with self.writing() as writer:
+            writer.add_round(run_id, batch, figures)
+
+    def rounds(self, run_id: str) -> list[dict[str, Any]]:
+        """A run's batches in their order, each with its number and figures."""
+        found = self.query(
+            "SELECT batch, figures FROM rounds JOIN runs ON runs.id = run_id WHERE key = ? ORDER BY batch", [run_id]
+        )
+        what = f"a round of run {run_id!r}"
+        return [
+            self._sensible(lambda row: {"batch": row["batch"], **json.loads(row["figures"])}, r, what) for r in found
+        ]
 
     # -- a task's records --------------------------------------------------------------------------------------
 

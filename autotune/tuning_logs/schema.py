@@ -107,6 +107,7 @@ def _add_audit_and_contrasts(db: sqlite_utils.Database) -> None:
     """Version 3."""
     _add_audit(db)
     _add_contrasts(db)
+    _add_rounds(db)
 
 
 def _add_audit(db: sqlite_utils.Database) -> None:
@@ -137,6 +138,13 @@ def _add_contrasts(db: sqlite_utils.Database) -> None:
     db.table("workloads").create_index(["family", *SUMS, "shape"])  # all that the nearest are chosen by
     # The latest race of a task, however many trials came after it.
     db.execute("CREATE INDEX records_final ON records (task_id, evidence) WHERE status = 'ok' AND phase = 'final'")
+
+
+def _add_rounds(db: sqlite_utils.Database) -> None:
+    """How well the cost model of a run foretold each batch."""
+    rounds = {"run_id": int, "batch": int, "figures": str, "checksum": int}
+    db.table("rounds").create({"id": int, **rounds}, pk="id", not_null=set(rounds), foreign_keys=[("run_id", "runs")])
+    db.table("rounds").create_index(["run_id", "batch"], unique=True)
 
 
 def _define_place(db: sqlite_utils.Database) -> None:
@@ -177,10 +185,13 @@ COLUMNS = {
         "baseline_seconds", "max_error",
     ),
     "audit": ("at", "who", "address", "run", "records", "new", "link"),
+    "rounds": ("run_id", "batch", "figures"),
 }  # fmt: skip
 """Each table's columns as they stand in the file, between ``id`` and ``checksum``; what a table refers to comes first.
 """
-_COLUMNS_2 = {table: columns for table, columns in COLUMNS.items() if table != "audit"} | {"workloads": WORKLOADS_2}
+_COLUMNS_2 = {table: columns for table, columns in COLUMNS.items() if table not in ("audit", "rounds")} | {
+    "workloads": WORKLOADS_2
+}
 
 
 def checksum(table: str, *values: Any) -> int:

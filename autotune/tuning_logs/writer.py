@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlite_utils
@@ -69,6 +69,14 @@ class Writer:
         last = self._db.execute("SELECT link FROM audit ORDER BY id DESC LIMIT 1").fetchone()
         values = entry.values(FIRST_LINK if last is None else last[0])
         self._db.execute(rows.INSERTS["audit"], rows.sealed("audit", values))
+
+    def add_round(self, run_id: str, batch: int, figures: Mapping[str, float | None]) -> None:
+        """What is known of how a run's batch was foretold, once."""
+        found = self._db.execute("SELECT id FROM runs WHERE key = ?", [run_id]).fetchone()
+        if found is None:
+            raise UsageError(f"a round belongs to run {run_id!r}, which was not started")
+        values = rows.sealed("rounds", (found[0], batch, rows.as_json(figures)))
+        self._db.execute(f"{rows.INSERTS['rounds']} ON CONFLICT (run_id, batch) DO NOTHING", values)
 
     def keep_only(self, task: Task, numbers: Iterable[int]) -> None:
         """Removes the task's records whose row numbers are not among these."""
