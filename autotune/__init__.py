@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from autotune.search.events import TuneResult as TuneResult
     from autotune.search.lookup import Found as Found
     from autotune.search.options import TuneOptions as TuneOptions
+    from autotune.search.space import Evaluated as Evaluated
+    from autotune.search.space import Population as Population
+    from autotune.search.space import SearchSpace as SearchSpace
+    from autotune.search.strategies import Strategy as Strategy
     from autotune.targets.callable import Kernel as Kernel
     from autotune.tensor_expr import Axis as Axis
     from autotune.tensor_expr import Component as Component
@@ -123,6 +127,8 @@ _MODULES = {
     "autotune.search.events": ("Listener", "Progress", "TuneResult"),
     "autotune.search.lookup": ("Found",),
     "autotune.search.options": ("TuneOptions",),
+    "autotune.search.space": ("Evaluated", "Population", "SearchSpace"),
+    "autotune.search.strategies": ("Strategy",),
     "autotune.targets.callable": ("Kernel",),
     "autotune.tensor_expr": (
         "Axis", "Component", "Expr", "Tensor", "Workload", "absolute", "acos", "acosh", "all", "all_of", "any",

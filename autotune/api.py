@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autotune.cost_model.models import CostModel, make_cost_model
-from autotune.errors import AutotuneError, UsageError, unknown
+from autotune.errors import AutotuneError, UsageError
 from autotune.fuzz.proof import prove
 from autotune.lowering.loops import Loops
 from autotune.lowering.pipeline import lower as lower_schedule
@@ -29,7 +29,7 @@ from autotune.search.lookup import Found, find_schedule
 from autotune.search.options import TuneOptions
 from autotune.search.replay import Replay, find_run
 from autotune.search.replay import replay as replay_run
-from autotune.search.strategies import strategies
+from autotune.search.strategies import Factory
 from autotune.search.task import TuningTask
 from autotune.search.tuner import Tuner
 from autotune.targets.artifact import KernelObject
@@ -56,7 +56,7 @@ DEFAULTS = TuneOptions()
 def tune(
     operator: What, target: str | Target = "native", trials: int = DEFAULTS.trials, *, threads: int = 1,
     budget: float | None = DEFAULTS.budget, patience: int | None = DEFAULTS.patience,
-    stop_at: float | None = DEFAULTS.stop_at, strategy: str = DEFAULTS.strategy,
+    stop_at: float | None = DEFAULTS.stop_at, strategy: str | Factory = DEFAULTS.strategy,
     cost_model: str | CostModel = DEFAULTS.cost_model, seed: int = DEFAULTS.seed, database: Where = None,
     listeners: Sequence[Listener] = (), verify: bool = False, **params: int | str | bool,
 ) -> TuneResult:  # fmt: skip
@@ -67,7 +67,8 @@ def tune(
     open database (default: the user's own).
     The search ends early when ``patience`` trials in a row brought no improvement by 1%, or when the best reaches the
     fraction ``stop_at`` of what the roofline of this machine allows. ``cost_model`` is the name of one, or an object
-    with the methods of ``CostModel``.
+    with the methods of ``CostModel``; ``strategy`` the name of one, or a class of your own like
+    ``Strategy``. A strategy that fails ends the search, and ``stopped`` in the result says how it failed.
     Ctrl-C ends the search early, and the best so far is returned. ``verify``: every candidate's loops are checked
     between the passes that make them, and the winner's are interpreted (``proof`` in the result says how); where they
     do not compute what the operator means, ``AutotuneError`` is raised.
@@ -80,8 +81,6 @@ def tune(
         cost_model=cost_model if isinstance(cost_model, str) else type(cost_model).__name__,
     )  # fmt: skip
     task = tuning_task(operator, target, threads, **params)
-    if strategy not in strategies():
-        raise unknown("strategy", strategy, strategies())
     model = make_cost_model(cost_model, options.seed)
     with open_database(database) as opened:
         result = Tuner(task, opened, options, listeners, model=model).run()
@@ -91,7 +90,7 @@ def tune(
 
 
 def replay(
-    run: str, database: Where = None, operator: What | None = None, *, strategy: str | None = None,
+    run: str, database: Where = None, operator: What | None = None, *, strategy: str | Factory | None = None,
     cost_model: str | CostModel | None = None, **params: int | str | bool,
 ) -> Replay:  # fmt: skip
     """Run a search again from its log, without measuring anything, and compare what it proposes with the log.

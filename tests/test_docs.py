@@ -32,6 +32,7 @@ REWRITE = {
     "README.md": "python docs/printed.py README.md",
     "docs/guide.md": "python docs/printed.py docs/guide.md",
     "docs/database.md": "python docs/printed.py docs/database.md",
+    "docs/strategies.md": "python docs/printed.py docs/strategies.md",
     "docs/tutorial.md": "python docs/tutorial.py --no-speeds",
 }
 README = (ROOT / "README.md").read_text()

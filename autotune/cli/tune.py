@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from autotune.api import DEFAULTS, default_path, tune
+from autotune.cli.objects import load_object
 from autotune.cli.operators import operator_options
 from autotune.cli.options import Duration, database_option, json_option, target_option, threads_option, verify_option
 from autotune.cli.progress import ProgressBar
@@ -39,7 +40,8 @@ def tune_command(operator: Operator) -> click.Command:
             help="stop at this fraction, such as 0.9, of what the roofline of this machine allows",
         ),
         click.Option(
-            ["--strategy"], default=DEFAULTS.strategy, show_default=True, help=f"one of {', '.join(strategies())}"
+            ["--strategy"], default=DEFAULTS.strategy, show_default=True,
+            help=f"one of {', '.join(strategies())}, or module:class",
         ),
         click.Option(
             ["--cost-model"], default=DEFAULTS.cost_model, show_default=True,
@@ -67,8 +69,8 @@ def _tune(
     with nullcontext() if quiet else ProgressBar() as bar:
         result = tune(
             workload, target, trials, threads=threads, budget=budget, patience=patience, stop_at=stop_at,
-            strategy=strategy, cost_model=cost_model, seed=seed, database=path, listeners=[bar] if bar else [],
-            verify=verify,
+            strategy=load_object(strategy) if ":" in strategy else strategy, cost_model=cost_model, seed=seed,
+            database=path, listeners=[bar] if bar else [], verify=verify,
         )  # fmt: skip
     click.echo(one_object(tune_json(result, path)) if as_json else tune_summary(result, path, trials))
     if result.interrupted:

@@ -14,6 +14,7 @@ from autotune.measure.results import MeasureResult
 from autotune.search import provenance
 from autotune.search.options import TuneOptions
 from autotune.search.space import Population, SearchSpace
+from autotune.search.strategies import strategy_name
 from autotune.search.task import TuningTask
 from autotune.targets.llvm.build import FLAGS, TOOLCHAIN
 from autotune.tuning_logs import Record, Run, Task, TuningDatabase
@@ -52,7 +53,7 @@ def run_record(run_id: str, task: TuningTask, options: TuneOptions, history: His
     asked: dict[str, Any] = {
         "trials": options.trials,
         "budget": options.budget,
-        "strategy": options.strategy,
+        "strategy": strategy_name(options.strategy),
         "batch": options.batch,
     }
     asked |= {"cost_model": options.cost_model, "patience": options.patience, "stop_at": options.stop_at}

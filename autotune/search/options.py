@@ -10,6 +10,7 @@ from autotune.errors import UsageError
 from autotune.measure.builders import BuildOptions
 from autotune.measure.results import MeasureOptions
 from autotune.search.limits import check_count
+from autotune.search.strategies import Factory, check_strategy
 
 MAX_TRIALS = 10_000_000
 MAX_SEED = 2**63 - 1  # what the database and the model's library take
@@ -22,6 +23,7 @@ class TuneOptions:
     The search ends early when ``patience`` trials in a row brought no improvement by 1%, or when the best reaches the
     fraction ``stop_at`` of what the roofline allows; None for neither.
     ``check``: verify the IR of every candidate between passes, and LLVM's, while it is built.
+    ``strategy``: the name of one, or a class that is made with a space, a cost model and a seed.
     ``batch`` candidates are proposed at a time; ``finalists`` of the best are measured again head to head, in
     ``rounds``.
     """
@@ -30,7 +32,7 @@ class TuneOptions:
     budget: float | None = None
     patience: int | None = None
     stop_at: float | None = None
-    strategy: str = "evolutionary"
+    strategy: str | Factory = "evolutionary"
     cost_model: str = "xgboost"
     seed: int = 0
     batch: int = 16
@@ -41,6 +43,7 @@ class TuneOptions:
     build: BuildOptions = field(default_factory=BuildOptions)
 
     def __post_init__(self) -> None:
+        check_strategy(self.strategy)
         bounds = {"trials": (1, MAX_TRIALS), "seed": (0, MAX_SEED)}
         bounds |= dict.fromkeys(("batch", "finalists", "rounds"), (1, MAX_TRIALS))
         for name, (least, most) in bounds.items():

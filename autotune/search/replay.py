@@ -14,7 +14,7 @@ from autotune.search.exploration import Batch, Exploration
 from autotune.search.history import load_history
 from autotune.search.options import TuneOptions
 from autotune.search.space import SearchSpace
-from autotune.search.strategies import make_strategy
+from autotune.search.strategies import Factory, make_strategy
 from autotune.targets.facts import TARGETS, Caches, Target
 from autotune.targets.host import native_target
 from autotune.tensor_expr.operators import get_operator
@@ -66,7 +66,7 @@ def find_run(database: Database, wanted: str) -> Run:
 
 
 def replay(
-    database: Database, run: Run, workload: Workload | None = None, strategy: str | None = None,
+    database: Database, run: Run, workload: Workload | None = None, strategy: str | Factory | None = None,
     model: str | CostModel | None = None,
 ) -> Replay:  # fmt: skip
     """Run the search of ``run`` again without measuring anything, and compare each proposal with the log's.

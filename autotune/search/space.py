@@ -134,6 +134,16 @@ class SearchSpace:
             genes[0, position] = places[0]
         return Population(np.array([number]), genes)
 
+    def holds(self, population: Population) -> bool:
+        """Whether every row is a candidate of this space, legal or not."""
+        sketch, genes = population.sketch, population.genes
+        if genes.shape != (len(sketch), self.width) or not all(
+            np.issubdtype(a.dtype, np.integer) for a in (sketch, genes)
+        ):
+            return False
+        known = np.all((sketch >= 0) & (sketch < len(self.sketches)))
+        return bool(known) and bool(np.all((genes >= 0) & (genes < self.sizes[sketch])))
+
     def empty(self) -> Evaluated:
         """No candidates."""
         nothing = Population(np.zeros(0, np.int64), np.zeros((0, self.width), np.int64))

@@ -25,7 +25,7 @@ from autotune.search.options import TuneOptions
 from autotune.search.pipeline import Pipeline
 from autotune.search.space import SearchSpace
 from autotune.search.stopping import stoppers
-from autotune.search.strategies import make_strategy
+from autotune.search.strategies.guard import GuardedStrategy
 from autotune.search.tally import Tally
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench, open_workbench
@@ -58,7 +58,7 @@ class Tuner:
         self._began = time.monotonic()
         self.space, self._problem = (space, "") if space else _space(task)
         self.model = model or make_cost_model(self.options.cost_model, self.options.seed)
-        self.strategy = make_strategy(self.options.strategy, self.space, self.model, self.options.seed)
+        self.strategy = GuardedStrategy(self.options.strategy, self.space, self.model, self.options.seed)
         self.run_id = uuid.uuid4().hex
         self.tally = Tally()
         self.rounds: list[Round] = []
@@ -97,7 +97,7 @@ class Tuner:
                 self._submit(batch, pipeline)
             self._watch.lap("propose")
             if not exploration.in_flight:
-                return "the space has no more candidates" if exploration.exhausted else ""
+                return self.strategy.fault or ("the space has no more candidates" if exploration.exhausted else "")
             oldest = exploration.in_flight[0]
             while not oldest.complete or pipeline.holds_back:
                 self._measure(exploration, pipeline)
