@@ -371,6 +371,7 @@ class TestCommand:
                 ([tmp_path / "list.txt"], 1, "is not an SQLite database"),
                 ([tmp_path], 1, "is a directory"),
                 ([tmp_path / "older.db"], 1, "of an older version"),
+                (["http://localhost:9/"], 2, "is a URL, and this needs a file"),
                 ([path, "--db", path], 2, "one database at a time"),
                 ([path, "--host", "0.0.0.0"], 2, "0.0.0.0 is not this machine alone"),
                 ([path, "--host", "no.such.host.invalid"], 2, "is not this machine alone"),

@@ -11,6 +11,7 @@ import click
 
 from autotune.api import default_path
 from autotune.cli.db.listing import database_option
+from autotune.cli.options import DatabaseFile
 from autotune.errors import AutotuneError, UsageError
 
 _LIBRARIES = ("datasette", "uvicorn")
@@ -21,7 +22,7 @@ _LIBRARIES = ("datasette", "uvicorn")
     short_help="look at it in a web browser",
     help="Serve pages for a web browser on this machine: a curve for each workload, tables, SQL. Ctrl-C ends it.",
 )
-@click.argument("path", metavar="[DATABASE]", required=False, type=click.Path(path_type=Path))
+@click.argument("path", metavar="[DATABASE]", required=False, type=DatabaseFile())
 @database_option
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="an address of this machine that only it can reach"

@@ -17,7 +17,11 @@ from autotune.tuning_logs.sharing.tokens import SCOPES, create_token
 PORT = 8417
 
 
-@click.command("serve", help="Serve a database over HTTP, to read and to append. Ctrl-C ends it.")
+@click.command(
+    "serve",
+    short_help="share it over HTTP, to read and to append",
+    help="Serve a database over HTTP, to read and to append. Ctrl-C ends it.",
+)
 @click.argument("path", metavar="DATABASE", type=DatabaseFile())
 @click.option("--host", default="127.0.0.1", show_default=True, help="the address to listen at")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes any free one")
@@ -35,7 +39,11 @@ def serve_command(
         serving.serve(path.absolute(), listening, access)
 
 
-@click.command("token", help="Make a token, add it to a file for autotune db serve, and print it, this once.")
+@click.command(
+    "token",
+    short_help="make a token for those who share it",
+    help="Make a token, add it to a file for autotune db serve, and print it, this once.",
+)
 @click.argument("name")
 @click.option("--scope", type=click.Choice(SCOPES), default="append", show_default=True, help="append includes read")
 @click.option("--token-file", type=click.Path(path_type=Path), required=True, help="the file to add it to")
@@ -43,7 +51,9 @@ def token_command(name: str, scope: str, token_file: Path) -> None:
     click.echo(create_token(token_file, name, scope))
 
 
-@click.command("push", help="Send a server the records that wait on this machine.")
+@click.command(
+    "push", short_help="send what waits for a server", help="Send a server the records that wait on this machine."
+)
 @click.argument("url")
 @click.option("--all", "everything", is_flag=True, help="also those that were sent before: it may have lost them")
 def push_command(url: str, everything: bool) -> None:
@@ -63,7 +73,7 @@ def push_command(url: str, everything: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@click.command("audit", help="Who appended what over HTTP.")
+@click.command("audit", short_help="who appended what over HTTP", help="Who appended what over HTTP.")
 @database_option
 @listing_options
 def audit_command(database: Path | None, form: str | None) -> None:
