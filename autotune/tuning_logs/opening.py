@@ -136,7 +136,8 @@ def _readonly_connection(path: Path, busy_seconds: float) -> sqlite_utils.Databa
     except sqlite3.Error as error:
         db.close()
         # In a read-only folder SQLite cannot make the lock file of WAL; without a log nobody writes, so none is needed.
-        if "unable to open" not in str(error) or Path(f"{path}-wal").exists():
+        refused = ("unable to open", "readonly")
+        if not any(text in str(error) for text in refused) or Path(f"{path}-wal").exists():
             raise
         return _connection(path, "ro&immutable=1", busy_seconds)
     return db
