@@ -231,6 +231,18 @@ def test_rows_that_are_no_whole_blocks_are_gathered() -> None:
     assert "gather" in assembly(create_schedule(y).vectorize("y", "j"), X86_AVX512)
 
 
+@pytest.mark.parametrize(("columns", "dtype"), [(64, "float32"), (37, "float32"), (3, "int32"), (21, "float64")])
+@pytest.mark.parametrize("target", [X86_AVX512, X86_AVX2], ids=lambda target: target.name)
+def test_every_second_element_is_loaded_without_gathers(columns: int, dtype: str, target: Target) -> None:
+    """Windows that move by two elements, tails of vectors included; the array ends with the last lane's element."""
+    x = placeholder((3, 2 * columns + 1), dtype, "x")
+    y = compute((3, columns), lambda i, j: x[i, 2 * j] + x[i, 2 * j + 1] * x[i, 2 * j + 2], name="y")
+    schedule = create_schedule(y).split("y", "j", [target.vector_bytes // 4]).vectorize("y", "j.1")
+    assert "gather" not in assembly(schedule, target)
+    if supports(target):
+        assert compare(schedule, target) == ""
+
+
 @pytest.mark.parametrize("dtype", ["int32", "int8", "uint8"])
 def test_divisors_that_lowering_finds_to_be_0_or_minus_1(dtype: str) -> None:
     x, y = placeholder((19,), dtype, "x"), placeholder((1,), dtype, "y")

@@ -75,6 +75,7 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "softmax across rows": lambda: get_operator("softmax")(shape="3,37,53", axis=1),
     "one sum": lambda: get_operator("reduce_sum")(shape="1,5003"),
     "sums of columns": lambda: get_operator("reduce_sum")(shape="33,41", axes="0"),
+    "pooling by two": lambda: get_operator("max_pool")(channels=3, extents="9,37", kernel=3, stride=2, padding=1),
     "matrix times vector": lambda: get_operator("dense")(batch=1, in_features=67, out_features=37),
 }
 
@@ -159,6 +160,11 @@ def test_rows_go_through_all_stages_in_the_cache() -> None:
     assert "largest.rf.rf" in several.schedule.state.stages, "a row of its own needs several accumulators"
     (across,) = SearchSpace(get_operator("softmax")(shape="3,37,53", axis=1).output, native_target()).sketches
     assert not any(name.endswith(".rf") for name in across.schedule.state.stages), "lanes are elements of the output"
+
+
+def test_windows_that_move_by_two_are_vectorised() -> None:
+    pool = get_operator("max_pool")(channels=5, extents="16,40", kernel=3, stride=2, padding=1)
+    assert {s.name.split(";")[0] for s in SearchSpace(pool.output, native_target()).sketches} == {"vector j"}
 
 
 def test_rows_of_softmax_beat_one_pass_a_stage() -> None:

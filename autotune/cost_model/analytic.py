@@ -18,6 +18,7 @@ from autotune.targets.facts import Target
 MAX_BODY = 256  # multiply-adds in straight-line code: more of them build slowly and ran no faster where tried
 WAYS = (12, 16)  # associativity of L1 and L2; the L3 hashes addresses, so that its sets fill evenly
 MAX_CODE = 640  # instructions of all copies, stores included, that peeled tails make
+GATHER = 4.0  # cycles for an element that is read across rows, most of which share few sets of the L1
 USABLE = 0.75  # of a cache: the rest holds what else is touched
 
 # In cycles, fitted to 4,700 trials of 13 workloads on an AVX-512 server (benchmarks/cost_model.py fit).
@@ -78,6 +79,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
         levels.append(traffic / rate)
         blocks.append(fills)
     copies = LINE_COPIED * nest.copied / LINE + ROW_COPIED * nest.copied / np.maximum(nest.row, 1.0)
+    copies = copies + GATHER * nest.gathered
     parts = [compute + overhead, *levels]
     slowest = np.maximum.reduce(parts)
     cycles = slowest + (1 - HIDDEN) * (sum(parts) - slowest) + copies  # type: ignore[operator]

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from autotune.schedules.bounds import Bounds, product
-from autotune.schedules.sketches.draft import axes_of, find_anchor
+from autotune.schedules.sketches.draft import axes_of, find_anchor, lane_step
 from autotune.schedules.state import Number, Stage, State, reads
 from autotune.schedules.windows import moved_axis
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import interval_length
 from autotune.tensor_expr.expr import Axis, Read, walk
-from autotune.tensor_expr.tensor import Tensor
 
 Column = np.ndarray
 LINE = 64  # bytes of a cache line
@@ -62,11 +60,12 @@ class Nest:
 
     ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written
     out. ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that
-    feed the anchor. ``transposed`` says that the tile is stored across its vectors, ``through_memory`` that it is
-    copied on the way, ``written`` counts cache lines of the output per tile, ``last`` is the tile's extent along the
-    output's innermost dimension, ``fill`` is the share of its vectors' lanes that do work, ``waste`` the share by which
-    full tiles cover more points than there are, ``whole`` is the bytes of all operands, ``copies`` how often peeled
-    tails repeat the body, ``reused`` the loads of one reduction step that unrolled steps share: they stay in registers.
+    feed the anchor, ``gathered`` those of their elements that are read across the rows of their source. ``transposed``
+    says that the tile is stored across its vectors, ``through_memory`` that it is copied on the way, ``written`` counts
+    cache lines of the output per tile, ``last`` is the tile's extent along the output's innermost dimension, ``fill``
+    is the share of its vectors' lanes that do work, ``waste`` the share by which full tiles cover more points than
+    there are, ``whole`` is the bytes of all operands, ``copies`` how often peeled tails repeat the body, ``reused`` the
+    loads of one reduction step that unrolled steps share: they stay in registers.
     """
 
     extents: list[Column]
@@ -78,6 +77,7 @@ class Nest:
     tiles: Column
     steps: Column
     copied: Column
+    gathered: Column
     parallel: Column
     transposed: bool
     through_memory: bool
@@ -137,7 +137,7 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
         copies = copies * np.where(axis.extent % tile[axis.name], 2.0, 1.0)
     for axis in anchor.tensor.reduce_axes:
         copies = copies * np.where(axis.extent % column(inner[axis.name]), 2.0, 1.0)
-    copied, row = _copied(state, bounds, anchor, column)
+    copied, row, gathered = _copied(state, bounds, anchor, column)
     first = state.stages[chain[0][0]] if chain else anchor
     parallel = extents[0] if chain and first.kind(chain[0][1]) == "parallel" else column(1)
     transposed = vector is not None and vector != anchor.tensor.axes[-1].name
@@ -146,9 +146,9 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
     written = product(rows) * np.ceil(last * dtypes.itemsize(anchor.tensor.dtype) / LINE)  # type: ignore[arg-type]
     return Nest(
         extents, iterations, operands, accumulators, vectors, unrolled, tiles,
-        np.ceil(float(full) / unrolled), copied, parallel, transposed, through_memory,
+        np.ceil(float(full) / unrolled), copied, gathered, parallel, transposed, through_memory,
         column(written), lanes, row, last,
-        copies, column(sum(_bytes(state.stages[operand.name].tensor) for operand in operands)),
+        copies, column(sum(_bytes(bounds, state.stages[operand.name]) for operand in operands)),
         sum((np.where(o.loads < o.step_loads * unrolled, o.step_loads, 0.0) for o in operands), start=column(0)),
         tile[vector] / (vectors * lanes) if vector else column(1), covered - 1,
     )  # fmt: skip
@@ -212,7 +212,7 @@ def _operand(
         by_axis = {axis: inside[axis.name] for axis in axes}
         parts = [
             np.minimum(column(interval_length(index, by_axis)), extent)
-            for index, extent in zip(read.indices, source.tensor.shape, strict=True)
+            for index, extent in zip(read.indices, shape, strict=True)  # a block's buffer serves all blocks
         ]
         lines.append(_lines(parts, shape, size, packed=source.layout is not None))
         spans.append(_spans(parts, shape, strides, size, packed=source.layout is not None))
@@ -236,8 +236,8 @@ def _loads(read: Read, by_axis: Mapping[Axis, Any], vector: str | None, lanes: i
     return total
 
 
-def _bytes(tensor: Tensor) -> int:
-    return prod(tensor.shape) * dtypes.itemsize(tensor.dtype)
+def _bytes(bounds: Bounds, source: Stage) -> Number:
+    return product(_shape(bounds, source)) * dtypes.itemsize(source.tensor.dtype)
 
 
 def _shape(bounds: Bounds, source: Stage) -> list[Number]:
@@ -281,9 +281,10 @@ def _spans(
     return [(inner, 1), *((count, strides[dim] * size // LINE) for count, dim in rows)]
 
 
-def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column]:
-    """Bytes written by the stages that the anchor reads, over the whole run, and the length of their rows."""
-    total, row = column(0), column(1)
+def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column, Column]:
+    """Bytes written by the stages that the anchor reads, over the whole run, the length of their rows, and how many of
+    their elements are gathered."""
+    total, row, gathered = column(0), column(1), column(0)
     for read in _distinct(anchor):
         stage = state.stages[read.tensor.name]
         if stage.tensor.is_placeholder:
@@ -295,6 +296,9 @@ def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[C
             for outer in parent.loops[: parent.loops.index(loop) + 1]:
                 times = times * column(bounds.stages[parent.name].extents[outer])
         sizes = [column(axes[axis.name]) for axis in stage.tensor.axes]
-        total = total + times * column(product(sizes)) * dtypes.itemsize(stage.tensor.dtype)  # type: ignore[arg-type]
-        row = sizes[-1]
-    return total, row
+        elements = times * column(product(sizes))  # type: ignore[arg-type]
+        total = total + elements * dtypes.itemsize(stage.tensor.dtype)
+        row, vector = sizes[-1], _vector_axis(stage)
+        if vector is not None and any(lane_step(source, vector) not in (0, 1) for source in reads(stage.tensor)):
+            gathered = gathered + elements
+    return total, row, gathered

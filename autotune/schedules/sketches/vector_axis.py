@@ -12,18 +12,18 @@ from autotune.tensor_expr.expr import Read
 def vector_axis(draft: Draft) -> list[Draft]:
     """One alternative per spatial axis along which each operand is contiguous, invariant, or can be packed.
 
-    Where an axis is not the output's innermost one, the register tile is transposed as it is stored.
+    Where an axis is not the output's innermost one, the register tile is transposed as it is stored. Where each
+    would need copies, every second element will do, too: generators pick them out of whole vectors.
     """
     if draft.anchor is None:
         return [draft]
     stage = draft.anchor_stage
-    found = [
-        replace(draft, vector=axis.name).named(f"vector {axis.name}")
-        for axis in stage.tensor.axes
-        if axis.extent > 1
-        and all(lies_along(read, axis.name) or packable(draft, read, axis.name) for read in reads(stage.tensor))
-    ]
-    return found or [draft]
+    operands, axes = reads(stage.tensor), [axis.name for axis in stage.tensor.axes if axis.extent > 1]
+    found = [axis for axis in axes if all(lies_along(read, axis) or packable(draft, read, axis) for read in operands)]
+    copied = [read for read in operands if not read.tensor.constant]
+    if not any(all(lies_along(read, axis) for read in copied) for axis in found):
+        found += [axis for axis in axes if all(lane_step(read, axis) in (0, 1, 2) for read in operands)]
+    return [replace(draft, vector=axis).named(f"vector {axis}") for axis in found] or [draft]
 
 
 def lies_along(read: Read, axis: str) -> bool:

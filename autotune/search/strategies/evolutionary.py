@@ -22,7 +22,7 @@ class EvolutionaryStrategy:
     POOL = 12288
     PARENTS = 96
     CHILDREN = 512
-    GENERATIONS = 2
+    GENERATIONS = 4
     SKETCHES = 4
     RANDOM_SHARE = 0.1
 

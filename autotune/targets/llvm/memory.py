@@ -11,6 +11,7 @@ from autotune.targets.llvm.columns import BLOCK_BYTES, load_columns, loads_colum
 from autotune.targets.llvm.conversions import STORED, from_memory, to_memory
 from autotune.targets.llvm.emitter import TYPES, Emitter, mangled, vector_type
 from autotune.targets.llvm.registers import Registers
+from autotune.targets.llvm.strided import load_every_second
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import Expr, Load, Var
 
@@ -123,6 +124,10 @@ class Memory:
         emit, dtype = self.emitter.emit, STORED.get(buffer.dtype, buffer.dtype)
         if width == 1:
             return self._scalar_load(pointer, dtype, guarded)
+        if place.lane_step == 2 and not guarded and self.addresses.lanes is not None:
+            lanes = self.addresses.lanes
+            if lanes.mask is None or lanes.active is not None:
+                return load_every_second(self.emitter, dtype, pointer, lanes.active or width, width)
         if place.lane_step != 1:
             return self._gather(self._strided(pointer, place.lane_step, dtype, width), dtype, width, guarded)
         kind, align = vector_type(dtype, width), dtypes.itemsize(dtype)
