@@ -14,6 +14,7 @@ from autotune.errors import ScheduleError, UsageError
 from autotune.schedules import outline
 from autotune.schedules.primitives import Knob, Step, make_step, primitives
 from autotune.schedules.state import Number, State
+from autotune.tensor_expr.algorithms import DIRECT, definition
 from autotune.tensor_expr.tensor import Output, Tensor, as_output
 from autotune.tensor_expr.workload import Workload
 
@@ -25,12 +26,13 @@ class Schedule:
     """An operator's output and schedule steps; every primitive is a method that returns a new schedule.
 
     A schedule whose steps hold knobs is a sketch: ``with_knobs`` gives the schedule for one choice of each. Until then
-    its ``state`` shows the first choices.
+    its ``state`` shows the first choices. ``algorithm`` names the definition of a workload that ``output`` is.
     """
 
     output: Tensor
     steps: tuple[Step, ...] = ()
     state: State = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # None: by replay
+    algorithm: str = DIRECT
 
     def __post_init__(self) -> None:
         if self.state is None:
@@ -55,7 +57,7 @@ class Schedule:
         """The schedule with one more step."""
         longer = (*self.steps, step)
         first = {knob.name: knob.choices[0] for knob in (_distinct(longer) if step.knobs() else ())}
-        return Schedule(self.output, longer, step.resolve(first).taken(self.state))
+        return Schedule(self.output, longer, step.resolve(first).taken(self.state), self.algorithm)
 
     def with_knobs(self, values: Mapping[str, int]) -> Schedule:
         """The schedule with every knob set; ``UsageError`` for one that is missing."""
@@ -64,15 +66,21 @@ class Schedule:
             raise UsageError(
                 f"no value for knob {missing[0]!r}; the knobs are: {', '.join(k.name for k in self.knobs)}"
             )
-        return Schedule(self.output, tuple(step.resolve(values) for step in self.steps))
+        return Schedule(self.output, tuple(step.resolve(values) for step in self.steps), algorithm=self.algorithm)
 
     def to_json(self) -> dict[str, Any]:
-        """The steps as JSON data; the operator is not part of it."""
-        return {"version": VERSION, "steps": [step.to_json() for step in self.steps]}
+        """The steps as JSON data, and the name of the algorithm unless that is the operator's own definition; the
+        operator is not part of it."""
+        named = {} if self.algorithm == DIRECT else {"algorithm": self.algorithm}
+        return {"version": VERSION, **named, "steps": [step.to_json() for step in self.steps]}
 
     @staticmethod
-    def from_json(output: Output, data: Mapping[str, Any]) -> Schedule:
-        """The schedule of ``to_json``; ``UsageError`` for what is none, or of a version unknown to this release."""
+    def from_json(of: Output | Workload, data: Mapping[str, Any]) -> Schedule:
+        """The schedule of ``to_json``: of a workload, by the algorithm that the data name, or of a given output.
+
+        Raises ``UsageError`` for what is none, of a version unknown to this release, or of an algorithm that cannot
+        compute the workload.
+        """
         if not isinstance(data, Mapping):
             raise UsageError(f"a schedule's JSON is an object with a version and steps, not {data!r:.100}")
         if data.get("version") != VERSION:
@@ -82,7 +90,12 @@ class Schedule:
         steps = data.get("steps")
         if not isinstance(steps, (list, tuple)) or not all(map(_is_step, steps)):
             raise UsageError("a schedule's steps are a list of pairs [name, {argument: value}]")
-        return Schedule(as_output(output), tuple(make_step(name, **arguments) for name, arguments in steps))
+        algorithm = data.get("algorithm", DIRECT)
+        if not isinstance(algorithm, str):
+            raise UsageError(f"a schedule's algorithm is a name, not {algorithm!r:.100}")
+        output = definition(of, algorithm) if isinstance(of, Workload) else as_output(of)
+        made = tuple(make_step(name, **arguments) for name, arguments in steps)
+        return Schedule(output, made, algorithm=algorithm)
 
     @property
     def text(self) -> str:
@@ -151,6 +164,13 @@ def _without_knobs(output: Tensor, steps: tuple[Step, ...]) -> tuple[int, State]
     return len(steps), state
 
 
-def create_schedule(output: Output | Workload) -> Schedule:
-    """The schedule of no steps, for a workload or an operator's output: a tensor, a component, or a tuple of these."""
-    return Schedule(as_output(output.output if isinstance(output, Workload) else output))
+def create_schedule(output: Output | Workload, algorithm: str = DIRECT) -> Schedule:
+    """The schedule of no steps, for a workload or an operator's output: a tensor, a component, or a tuple of these.
+
+    ``algorithm`` names one of a workload's definitions (``alternatives``); ``UsageError`` where it has no such one.
+    """
+    if isinstance(output, Workload):
+        return Schedule(definition(output, algorithm), algorithm=algorithm)
+    if algorithm != DIRECT:
+        raise UsageError(f"algorithm {algorithm!r} is one of a workload, such as conv2d() makes, not of an expression")
+    return Schedule(as_output(output))

@@ -15,6 +15,7 @@ from autotune.errors import AutotuneError
 from autotune.lowering.pipeline import lower
 from autotune.schedules.schedule import Schedule
 from autotune.search.space import Population, SearchSpace
+from autotune.tensor_expr.algorithms import DIRECT
 
 
 def relegalized(space: SearchSpace, sketch: str, knobs: Mapping[str, int]) -> Schedule | None:
@@ -40,14 +41,20 @@ def _candidates(space: SearchSpace, sketch: str, knobs: Mapping[str, int]) -> It
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return
     own = [_Outline.of(json.loads(one.schedule.text)) for one in space.sketches]
-    alike = [number for number, outline in enumerate(own) if outline.structure == recorded.structure]
+    alike = [
+        number
+        for number, outline in enumerate(own)
+        if (outline.algorithm, outline.structure) == (recorded.algorithm, recorded.structure)
+    ]
     alike.sort(key=lambda number: own[number].names != recorded.names)
     for number in alike:
         row = _nearest(space, number, dict(zip(own[number].knobs, values, strict=True)))
         if space.evaluate(row).legal[0]:
             yield space.schedule(row, 0)
+    if recorded.algorithm not in space.definitions:
+        return
     try:
-        yield Schedule.from_json(space.output, json.loads(sketch)).with_knobs(knobs)
+        yield Schedule.from_json(space.definitions[recorded.algorithm], json.loads(sketch)).with_knobs(knobs)
     except (AutotuneError, ValueError, LookupError, TypeError, AttributeError):
         return
 
@@ -75,13 +82,14 @@ class _Outline:
     An axis is one of its stage: that another stage, or the stage itself, has the same name changes nothing.
     """
 
+    algorithm: str = DIRECT
     structure: str = ""
     names: list[tuple[str, str]] = field(default_factory=list)  # of whom ("" for a tensor), and the name
     knobs: list[str] = field(default_factory=list)
 
     @staticmethod
     def of(data: Mapping[str, Any]) -> _Outline:
-        outline = _Outline()
+        outline = _Outline(data.get("algorithm", DIRECT))
         steps = [[name, outline._arguments(arguments)] for name, arguments in data["steps"]]
         outline.structure = json.dumps(steps)
         return outline

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,9 @@ from autotune.cost_model.features import SCHEMA, evaluate
 from autotune.schedules.schedule import Schedule
 from autotune.schedules.sketches import Sketch, sketches
 from autotune.targets.facts import Target
+from autotune.tensor_expr.algorithms import DIRECT, definitions
 from autotune.tensor_expr.tensor import Tensor
+from autotune.tensor_expr.workload import Workload
 
 Key = tuple[int, ...]
 
@@ -67,11 +69,21 @@ class Evaluated:
 
 
 class SearchSpace:
-    """All sketches of an operator on a target, and the NumPy evaluation of populations over them."""
+    """All sketches of an operator on a target, and the NumPy evaluation of populations over them.
 
-    def __init__(self, output: Tensor, target: Target, threads: int = 1, given: Sequence[Sketch] | None = None) -> None:
-        self.output, self.target, self.threads = output, target, threads
-        self.sketches = tuple(given) if given is not None else sketches(output, target, threads)
+    Of a workload, every definition has its own sketches: the operator's own and the alternatives, or those among them
+    whose ``algorithms`` are accepted. Of an output tensor, there is but the one.
+    """
+
+    def __init__(
+        self, what: Workload | Tensor, target: Target, threads: int = 1, given: Sequence[Sketch] | None = None,
+        algorithms: Iterable[str] | None = None,
+    ) -> None:  # fmt: skip
+        self.definitions = definitions(what, algorithms) if isinstance(what, Workload) else {DIRECT: what}
+        self.target, self.threads = target, threads
+        self.sketches = tuple(given) if given is not None else tuple(
+            sketch for name, output in self.definitions.items() for sketch in sketches(output, target, threads, name)
+        )
         self.choices = [[np.asarray(knob.choices) for knob in s.schedule.knobs] for s in self.sketches]
         self.names = [[knob.name for knob in s.schedule.knobs] for s in self.sketches]
         self.width = max((len(knobs) for knobs in self.choices), default=0)

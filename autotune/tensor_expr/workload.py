@@ -109,11 +109,13 @@ def _drawn(generator: np.random.Generator, tensor: Tensor, low: float, high: flo
 
 def count_operations(output: Tensor) -> int:
     """Arithmetic on values (not on indices) of all computes, a reduction's combination included."""
-    total = 0
-    for tensor in graph(output):
-        points = prod(tensor.shape) * prod(axis.extent for axis in tensor.reduce_axes)
-        total += points * sum(map(_operations, walk(tensor.bodies)))
-    return total
+    return sum(map(operations_of, graph(output)))
+
+
+def operations_of(tensor: Tensor) -> int:
+    """The same of one compute alone."""
+    points = prod(tensor.shape) * prod(axis.extent for axis in tensor.reduce_axes)
+    return points * sum(map(_operations, walk(tensor.bodies)))
 
 
 def _operations(node: Expr) -> int:

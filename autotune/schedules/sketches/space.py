@@ -18,6 +18,7 @@ from autotune.schedules.sketches.staging import stage_operands
 from autotune.schedules.sketches.tiling import tiling
 from autotune.schedules.sketches.vector_axis import vector_axis
 from autotune.targets.facts import Target
+from autotune.tensor_expr.algorithms import DIRECT
 from autotune.tensor_expr.tensor import Tensor
 
 SPACE_VERSION = 6  # counts up whenever the sketches of an operator, or the choices of a knob, change
@@ -44,9 +45,10 @@ class Sketch:
     schedule: Schedule
 
 
-def sketches(output: Tensor, target: Target, threads: int = 1) -> tuple[Sketch, ...]:
-    """Every sketch of the operator on the target, in a fixed order; equal ones once."""
-    drafts = [Draft(Schedule(output), target, threads, out=output.name)]
+def sketches(output: Tensor, target: Target, threads: int = 1, algorithm: str = DIRECT) -> tuple[Sketch, ...]:
+    """Every sketch of the operator, as the algorithm defines its output, in a fixed order; equal ones once."""
+    words = () if algorithm == DIRECT else (algorithm,)
+    drafts = [Draft(Schedule(output, algorithm=algorithm), target, threads, out=output.name, label=words)]
     for rule in RULES:
         drafts = [following for draft in drafts for following in ([draft] if draft.complete else rule(draft))]
     found: dict[str, Sketch] = {}

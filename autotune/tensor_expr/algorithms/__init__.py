@@ -3,9 +3,23 @@
 import importlib
 import pkgutil
 
-from autotune.tensor_expr.algorithms.registry import Alternative, algorithm, algorithms, alternatives
+from autotune.tensor_expr.algorithms.registry import (
+    DIRECT,
+    Alternative,
+    algorithm,
+    algorithm_names,
+    algorithm_of,
+    algorithms,
+    alternatives,
+    check_algorithms,
+    definition,
+    definitions,
+)
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["Alternative", "algorithm", "algorithms", "alternatives"]
+__all__ = [
+    "DIRECT", "Alternative", "algorithm", "algorithm_names", "algorithm_of", "algorithms", "alternatives",
+    "check_algorithms", "definition", "definitions",
+]  # fmt: skip

@@ -6,13 +6,16 @@ that an alternative is scheduled, lowered and measured as any other output, unde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from autotune.errors import UsageError
+from autotune.errors import UsageError, unknown
 from autotune.tensor_expr import dtypes
-from autotune.tensor_expr.tensor import Tensor
-from autotune.tensor_expr.workload import Workload
+from autotune.tensor_expr.tensor import Tensor, graph
+from autotune.tensor_expr.workload import Workload, operations_of
+
+DIRECT = "direct"  # the operator's own definition
 
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
@@ -33,6 +36,11 @@ class Alternative:
     error_bound: float
     error_factor: float
     note: str
+
+    @property
+    def flops(self) -> int:
+        """Arithmetic operations of the definition's reductions: the least that a kernel of it executes."""
+        return sum(operations_of(tensor) for tensor in graph(self.output) if tensor.reduce_axes)
 
 
 Algorithm = Callable[[Workload], "Alternative | None"]
@@ -63,6 +71,56 @@ def alternatives(workload: Workload) -> Mapping[str, Alternative]:
         raise UsageError(f"alternatives are those of a Workload, such as conv2d() makes, not of {workload!r:.100}")
     found = {name: define(workload) for name, define in algorithms().get(workload.operator, {}).items()}
     return {name: alternative for name, alternative in found.items() if alternative is not None}
+
+
+def algorithm_names() -> tuple[str, ...]:
+    """``direct`` and every algorithm of any operator."""
+    return (DIRECT, *sorted({name for found in _ALGORITHMS.values() for name in found}))
+
+
+def check_algorithms(given: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """The names of accepted algorithms, as a sequence or separated by commas; None, which accepts all, stays None.
+
+    Raises ``UsageError`` for an unknown name, which names the known ones, and for none at all.
+    """
+    if given is None:
+        return None
+    names = tuple(dict.fromkeys(name.strip() for name in given.split(",")) if isinstance(given, str) else given)
+    for name in names:
+        if name not in algorithm_names():
+            raise unknown("algorithm", name, algorithm_names())
+    if not names:
+        raise UsageError(f"no algorithm is accepted; there are: {', '.join(algorithm_names())}")
+    return names
+
+
+def definition(workload: Workload, name: str) -> Tensor:
+    """The workload's output as an algorithm defines it; ``UsageError`` where that algorithm cannot compute it."""
+    if name == DIRECT:
+        return workload.output
+    define = _ALGORITHMS.get(workload.operator, {}).get(name)
+    found = define(workload) if define is not None else None
+    if found is None:
+        raise UsageError(f"{workload.text} has no algorithm {name!r}; it has: {', '.join(definitions(workload))}")
+    return found.output
+
+
+def definitions(workload: Workload, accepted: Iterable[str] | None = None) -> dict[str, Tensor]:
+    """The workload's own output and its alternatives by name, the own one first; with ``accepted``, only those.
+
+    Raises ``UsageError`` where none is left.
+    """
+    found = {DIRECT: workload.output, **{name: known.output for name, known in alternatives(workload).items()}}
+    names = check_algorithms(accepted)
+    left = {name: output for name, output in found.items() if names is None or name in names}
+    if not left:
+        raise UsageError(f"{workload.text} has the algorithms {', '.join(found)}, of which none is accepted")
+    return left
+
+
+def algorithm_of(schedule_text: str) -> str:
+    """The algorithm that a record's schedule, as JSON text, is one of."""
+    return str(json.loads(schedule_text).get("algorithm", DIRECT))
 
 
 def accumulated(operations: int, dtype: str) -> float:
