@@ -37,6 +37,7 @@ from autotune.targets.callable import Kernel
 from autotune.targets.facts import Target
 from autotune.targets.host import get_target, host_device, require_host
 from autotune.targets.llvm import build as generator
+from autotune.tensor_expr.algorithms import DIRECT, check_algorithms, definitions
 from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.serialize import canonical_text
 from autotune.tensor_expr.tensor import Component, Output, Tensor, as_output
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 What: TypeAlias = "Workload | Output | str"
 Where: TypeAlias = "TuningDatabase | str | PathLike[str] | None"
+Algorithms: TypeAlias = "str | Sequence[str] | None"
 DEFAULTS = TuneOptions()
 
 
@@ -58,7 +60,8 @@ def tune(
     budget: float | None = DEFAULTS.budget, patience: int | None = DEFAULTS.patience,
     stop_at: float | None = DEFAULTS.stop_at, strategy: str | Factory = DEFAULTS.strategy,
     cost_model: str | CostModel = DEFAULTS.cost_model, seed: int = DEFAULTS.seed, database: Where = None,
-    listeners: Sequence[Listener] = (), verify: bool = False, **params: int | str | bool,
+    algorithms: Algorithms = DEFAULTS.algorithms, listeners: Sequence[Listener] = (), verify: bool = False,
+    **params: int | str | bool,
 ) -> TuneResult:  # fmt: skip
     """Search for the fastest schedule on this machine, keeping every trial in the database.
 
@@ -69,6 +72,9 @@ def tune(
     fraction ``stop_at`` of what the roofline of this machine allows. ``cost_model`` is the name of one, or an object
     with the methods of ``CostModel``; ``strategy`` the name of one, or a class of your own like
     ``Strategy``. A strategy that fails ends the search, and ``stopped`` in the result says how it failed.
+    ``algorithms`` names the definitions of the operator that are searched, as a
+    sequence or separated by commas, such as ``"direct,im2col"``: ``direct`` is its own, ``alternatives`` tells the
+    others and what they err; None accepts all.
     Ctrl-C ends the search early, and the best so far is returned. ``verify``: every candidate's loops are checked
     between the passes that make them, and the winner's are interpreted (``proof`` in the result says how); where they
     do not compute what the operator means, ``AutotuneError`` is raised.
@@ -78,9 +84,11 @@ def tune(
     """
     options = TuneOptions(
         trials=trials, budget=budget, patience=patience, stop_at=stop_at, strategy=strategy, seed=seed, check=verify,
+        algorithms=check_algorithms(algorithms),
         cost_model=cost_model if isinstance(cost_model, str) else type(cost_model).__name__,
     )  # fmt: skip
     task = tuning_task(operator, target, threads, **params)
+    definitions(task.workload, options.algorithms)  # refuses before anything runs
     model = make_cost_model(cost_model, options.seed)
     with open_database(database) as opened:
         result = Tuner(task, opened, options, listeners, model=model).run()
@@ -108,12 +116,14 @@ def replay(
 
 def build(
     operator: What | Schedule, target: str | Target = "native", *, threads: int = 1, database: Where = None,
-    schedule: Schedule | None = None, verify: bool = False, **params: int | str | bool,
+    schedule: Schedule | None = None, algorithms: Algorithms = None, verify: bool = False,
+    **params: int | str | bool,
 ) -> Kernel:  # fmt: skip
     """A kernel that runs in this process on NumPy arrays.
 
     A given schedule is built as it is. Otherwise the database's best for the workload is taken, or, where it has none,
-    that of a near shape or device, or else the analytic model's choice; ``find`` says which.
+    that of a near shape or device, or else the analytic model's choice; ``find`` says which. ``algorithms`` names the
+    definitions that are accepted, as for ``tune``, such as ``"direct"`` where no error but rounding's is wanted.
 
     ``verify``: the loops are checked between the passes that make them, and interpreted beside NumPy; where these are
     too many, the same steps on a smaller problem are, or a warning says that there is none.
@@ -124,10 +134,12 @@ def build(
     chosen = _target(target)
     require_host(chosen)
     threads = check_threads(threads)
-    taken = _choose(operator, chosen, threads, database, schedule, params)
+    taken = _choose(operator, chosen, threads, database, schedule, algorithms, params)
     if verify:
-        known = Workload(taken.output) if isinstance(operator, Schedule) else workload(operator, **params)
-        proof = prove(known, taken, chosen)
+        if isinstance(operator, Schedule):
+            proof = prove(Workload(taken.output), replace(taken, algorithm=DIRECT), chosen)
+        else:
+            proof = prove(workload(operator, **params), taken, chosen)
         if not proof.interpreted:
             warnings.warn(proof.text, stacklevel=2)
     return Kernel(generator.build(taken, chosen, threads, check=verify))
@@ -135,27 +147,29 @@ def build(
 
 def compile_object(
     operator: What | Schedule, target: str | Target = "native", *, threads: int = 1, database: Where = None,
-    schedule: Schedule | None = None, **params: int | str | bool,
+    schedule: Schedule | None = None, algorithms: Algorithms = None, **params: int | str | bool,
 ) -> KernelObject:  # fmt: skip
     """Object code and how to call it, for any target; the schedule is chosen as by ``build``."""
     chosen = _target(target)
     threads = check_count("threads", threads)
-    return generator.build(_choose(operator, chosen, threads, database, schedule, params), chosen, threads)
+    return generator.build(_choose(operator, chosen, threads, database, schedule, algorithms, params), chosen, threads)
 
 
 def assemble(
     operator: What | Schedule, target: str | Target = "native", *, threads: int = 1, database: Where = None,
-    schedule: Schedule | None = None, **params: int | str | bool,
+    schedule: Schedule | None = None, algorithms: Algorithms = None, **params: int | str | bool,
 ) -> str:  # fmt: skip
     """The kernel's assembly text, for any target; the schedule is chosen as by ``build``."""
     chosen = _target(target)
     threads = check_count("threads", threads)
-    return generator.assembly(_choose(operator, chosen, threads, database, schedule, params), chosen, threads)
+    return generator.assembly(
+        _choose(operator, chosen, threads, database, schedule, algorithms, params), chosen, threads
+    )
 
 
 def lower(
     operator: What | Schedule, target: str | Target = "native", *, threads: int = 1, database: Where = None,
-    schedule: Schedule | None = None, **params: int | str | bool,
+    schedule: Schedule | None = None, algorithms: Algorithms = None, **params: int | str | bool,
 ) -> Loops:  # fmt: skip
     """The loops that a kernel for any target runs; ``print`` shows them, a notebook folds them.
 
@@ -163,22 +177,25 @@ def lower(
     """
     chosen = _target(target)
     threads = check_count("threads", threads)
-    return Loops(lower_schedule(_choose(operator, chosen, threads, database, schedule, params), chosen))
+    return Loops(lower_schedule(_choose(operator, chosen, threads, database, schedule, algorithms, params), chosen))
 
 
 def find(
     operator: What, target: str | Target = "native", *, threads: int = 1, database: Where = None,
-    accept: Accept = VERIFIED, **params: int | str | bool,
+    accept: Accept = VERIFIED, algorithms: Algorithms = None, **params: int | str | bool,
 ) -> Found:  # fmt: skip
     """The schedule that ``build`` takes, and who served it: the database (``exact``, or ``near``: that of another shape
     or device, made legal for this one) or the analytic model (``analytic``). ``accept`` says which of the database's
-    records count: by default the verified ones, of any age and toolchain.
+    records count: by default the verified ones, of any age and toolchain. ``algorithms`` names the definitions that are
+    accepted, as for ``tune``: what computes by another one is passed over.
     """
     chosen = _target(target)
     threads = check_count("threads", threads)
     work = workload(operator, **params)
+    accepted = accept.algorithms if algorithms is None else check_algorithms(algorithms)
+    definitions(work, accepted)
     with open_for_lookup(database) as opened:
-        return find_schedule(work, chosen, threads, opened, accept)
+        return find_schedule(work, chosen, threads, opened, replace(accept, algorithms=accepted))
 
 
 def workload(operator: What, **params: int | str | bool) -> Workload:
@@ -289,20 +306,22 @@ def open_for_lookup(database: Where) -> Iterator[TuningDatabase | None]:
 
 def _choose(
     operator: What | Schedule, target: Target, threads: int, database: Where, schedule: Schedule | None,
-    params: dict[str, int | str | bool],
+    algorithms: Algorithms, params: dict[str, int | str | bool],
 ) -> Schedule:  # fmt: skip
     given = operator if isinstance(operator, Schedule) else schedule
     if given is not None and not isinstance(given, Schedule):
         raise UsageError(f"schedule is {given!r}; it must be a Schedule")
     if given is None:
         assert not isinstance(operator, Schedule)
-        return find(operator, target, threads=threads, database=database, accept=VERIFIED, **params).schedule
+        return find(
+            operator, target, threads=threads, database=database, accept=VERIFIED, algorithms=algorithms, **params
+        ).schedule
     if given.knobs:
         names = ", ".join(knob.name for knob in given.knobs)
         raise UsageError(f"the schedule leaves knobs open ({names}); with_knobs sets them")
     if not isinstance(operator, Schedule):
         asked = workload(operator, **params)
-        if canonical_text(asked.output) != canonical_text(given.output):
+        if canonical_text(given.output) not in map(canonical_text, definitions(asked).values()):
             raise UsageError(f"the schedule is not one of {asked.text}")
     return given
 

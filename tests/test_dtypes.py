@@ -241,14 +241,14 @@ def test_arguments_are_checked() -> None:
 def test_outputs_are_checked_with_the_tolerance_of_their_dtype(dtype: str) -> None:
     exact = np.linspace(-1, 1, 1000)
     reference = exact.astype(dtype)
-    check = Check(reference, TOLERANCE[dtype])
+    check, tolerance = Check(reference), TOLERANCE[dtype]
     output = np.empty(1000, dtype)
     check.poison(output, check.poisons[0])
-    assert "not written" in (check.compare(output)[1] or "")
+    assert "not written" in (check.compare(output, tolerance)[1] or "")
     bits = reference.view(np.int16) + np.int16(1)
-    assert check.compare(bits.view(dtype))[1] is None  # one unit in the last place
+    assert check.compare(bits.view(dtype), tolerance)[1] is None  # one unit in the last place
     output[...] = (exact * 1.25).astype(dtype)
-    assert "wrong" in (check.compare(output)[1] or "")
+    assert "wrong" in (check.compare(output, tolerance)[1] or "")
 
 
 @pytest.mark.compiler

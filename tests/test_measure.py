@@ -27,7 +27,7 @@ from autotune.measure.check import Check
 from autotune.measure.cores import CorePlan, plan, plan_cores
 from autotune.measure.local import LocalMeasurer
 from autotune.measure.process import Failure, Reply, WorkerProcess, wait_any
-from autotune.measure.results import MeasureOptions, MeasureTask, median_interval, write_arrays
+from autotune.measure.results import Bar, MeasureOptions, MeasureTask, median_interval, write_arrays
 from autotune.measure.scratch import scratch_folder
 from autotune.rpc.channel import Channel, ChannelClosed, channel_pair
 from autotune.schedules.layout import Dim, Layout
@@ -132,6 +132,20 @@ def test_no_candidate_stops_the_measuring(
         assert time.monotonic() - began < 5
         good = measurer.measure(right)
         assert good.status == "ok" and good.verified, good
+
+
+def test_a_kernel_is_held_to_what_its_own_algorithm_does_and_errs(task: MeasureTask, right: KernelObject) -> None:
+    known = {"saving": Bar(2 * COUNT, (1e-6,)), "rough": Bar(0, (10.0,))}
+    demanding = dataclasses.replace(task, flops=10**13, alternatives=known)
+    with LocalMeasurer(demanding, FAST, cores=plan_cores(1).measuring) as measurer:
+        found = {name: measurer.measure(dataclasses.replace(right, algorithm=name)) for name in ("direct", *known)}
+        off = build(loop("%v = fadd float %a, %b"))
+        wrong, rough = (measurer.measure(dataclasses.replace(off, algorithm=name)) for name in ("saving", "rough"))
+        raced = measurer.compare([right, dataclasses.replace(right, algorithm="saving")], rounds=2)
+    assert found["direct"].status == "above-peak" and "GFLOP/s" in found["direct"].message
+    assert found["saving"].status == "ok"
+    assert wrong.status == "wrong-result" and rough.status == "ok" and rough.max_error > 0.01
+    assert [result.status for result in raced] == ["above-peak", "ok"]
 
 
 def test_a_result_is_evidence(measurer: LocalMeasurer, right: KernelObject) -> None:
@@ -249,14 +263,14 @@ def test_scratch_folders_go_with_their_owners(tmp_path: Path, monkeypatch: pytes
 
 def test_the_check_knows_infinities_and_large_integers() -> None:
     reference = np.array([np.inf, np.nan, 1, -2], np.float32)
-    check = Check(reference, 1e-6)
-    assert check.compare(reference.copy())[1] is None
-    assert check.compare(np.array([np.inf, np.nan, 1, -2.1], np.float32))[1] is not None
-    assert check.compare(np.array([-np.inf, np.nan, 1, -2], np.float32))[1] is not None
+    check = Check(reference)
+    assert check.compare(reference.copy(), 1e-6)[1] is None
+    assert check.compare(np.array([np.inf, np.nan, 1, -2.1], np.float32), 1e-6)[1] is not None
+    assert check.compare(np.array([-np.inf, np.nan, 1, -2], np.float32), 1e-6)[1] is not None
     big = np.array([2**60], np.int64)
-    assert Check(big, 0.0).compare(big + 1)[1] is not None
+    assert Check(big).compare(big + 1, 0.0)[1] is not None
     half = np.array([1.0, 2.0], np.float16)
-    assert Check(half, 1e-2).compare(half)[0] == 0.0
+    assert Check(half).compare(half, 1e-2)[0] == 0.0
 
 
 def test_missing_arrays_are_no_candidates_fault(task: MeasureTask, right: KernelObject, tmp_path: Path) -> None:

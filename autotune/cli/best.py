@@ -10,7 +10,14 @@ import click
 
 from autotune.api import default_path, open_database
 from autotune.cli.operators import Operators, command_line, operator_options
-from autotune.cli.options import database_option, json_option, target_option, threads_option, verify_option
+from autotune.cli.options import (
+    algorithms_option,
+    database_option,
+    json_option,
+    target_option,
+    threads_option,
+    verify_option,
+)
 from autotune.cli.report import evidence, near_origin, one_object, peak_fraction, plural, table
 from autotune.errors import AutotuneError
 from autotune.fuzz.proof import prove
@@ -18,8 +25,10 @@ from autotune.schedules.schedule import Schedule
 from autotune.search.limits import check_count
 from autotune.search.lookup import Asked, Found, best_record, find_near, schedule_of
 from autotune.targets.host import get_target
+from autotune.tensor_expr.algorithms import check_algorithms, definitions
 from autotune.tensor_expr.operators import Operator
 from autotune.tensor_expr.workload import Workload
+from autotune.tuning_logs import Accept
 
 
 def best_command(operator: Operator) -> click.Command:
@@ -29,6 +38,7 @@ def best_command(operator: Operator) -> click.Command:
         target_option(),
         threads_option(),
         database_option(),
+        algorithms_option(),
         verify_option("interpret its loops, too, beside NumPy"),
         json_option(),
     ]
@@ -37,14 +47,24 @@ def best_command(operator: Operator) -> click.Command:
 
 
 def _best(
-    operator: Operator, *, target: str, threads: int, database: str | None, verify: bool, as_json: bool, **params: Any
+    operator: Operator,
+    *,
+    target: str,
+    threads: int,
+    database: str | None,
+    algorithms: str,
+    verify: bool,
+    as_json: bool,
+    **params: Any,
 ) -> None:
     path, threads = database or str(default_path()), check_count("threads", threads)
     workload, chosen = operator(**params), get_target(target)
+    accept = Accept(algorithms=check_algorithms(algorithms))
+    definitions(workload, accept.algorithms)
     with open_database(path, readonly=True) as opened:
-        stored = best_record(workload, chosen, threads, opened)
+        stored = best_record(workload, chosen, threads, opened, accept)
         if stored is None:
-            near = find_near(Asked(workload, chosen, threads), opened)
+            near = find_near(Asked(workload, chosen, threads, accept.algorithms), opened, accept)
             if near is None:
                 raise AutotuneError(
                     f"{path} has no verified kernel of {workload.text} for {chosen.name} on "
@@ -67,7 +87,8 @@ def _best(
             "trials": trials, "failed": failed, "best_seconds": record.seconds,
             "gflops": workload.flops / record.seconds / 1e9, "verified": record.verified,
             "peak_fraction": peak_fraction(record, task, workload),
-            "max_error": record.max_error, "evidence": record.evidence, "created": record.created,
+            "max_error": record.max_error, "algorithm": schedule.algorithm,
+            "evidence": record.evidence, "created": record.created,
             "toolchain": task.toolchain, "schedule": schedule.to_json(), "database": path,
             "proof": proof,
         }  # fmt: skip
@@ -105,7 +126,9 @@ def _near_json(workload: Workload, near: Found, path: str, proof: str | None) ->
         "workload": workload.text, "served": "near", "neighbour": near.task.workload.text, "distance": near.distance,
         "neighbour_seconds": near.record.seconds, "target": near.task.target.name, "device": near.task.device.name,
         "threads": near.task.threads, "evidence": near.record.evidence, "created": near.record.created,
-        "toolchain": near.task.toolchain, "schedule": near.schedule.to_json(), "database": path, "proof": proof,
+        "toolchain": near.task.toolchain,
+        "algorithm": near.schedule.algorithm, "schedule": near.schedule.to_json(), "database": path,
+        "proof": proof,
     }  # fmt: skip
     return one_object(data)
 

@@ -12,7 +12,7 @@ import click
 from autotune.api import find
 from autotune.cli.explanation import Code, Comparison, Explanation
 from autotune.cli.operators import Operators, operator_options
-from autotune.cli.options import database_option, target_option, threads_option, verify_option
+from autotune.cli.options import algorithms_option, database_option, target_option, threads_option, verify_option
 from autotune.errors import UsageError
 from autotune.fuzz.proof import prove
 from autotune.schedules.schedule import Schedule
@@ -33,6 +33,7 @@ def explain_command(operator: Operator) -> click.Command:
         target_option(),
         threads_option(),
         database_option(),
+        algorithms_option(),
         verify_option("interpret its loops beside NumPy, and say so on stderr"),
         click.Option(
             ["--show", "part"],
@@ -66,13 +67,13 @@ def explain_command(operator: Operator) -> click.Command:
 
 
 def _explain(
-    operator: Operator, *, target: str, threads: int, database: str | None, verify: bool, part: str, form: str,
-    output: Path | None, against: str | None, **params: Any,
+    operator: Operator, *, target: str, threads: int, database: str | None, algorithms: str, verify: bool, part: str,
+    form: str, output: Path | None, against: str | None, **params: Any,
 ) -> None:  # fmt: skip
     workload, chosen = operator(**params), get_target(target)
     parts = (PARTS if against is None else COMPARED) if part == "all" else (part,)
     other = None if against is None else _other(against, workload, chosen, threads)
-    found = find(workload, chosen, threads=threads, database=database)
+    found = find(workload, chosen, threads=threads, database=database, algorithms=algorithms)
     if verify:
         click.echo(prove(workload, found.schedule, chosen).text, err=True)
     explained = Explanation(workload, found, Code(found.schedule, chosen, threads), parts)
@@ -96,7 +97,7 @@ def _other(against: str, workload: Workload, target: Target, threads: int) -> Sc
         raise UsageError(f"--against takes analytic, default or a file, and there is no file {against!r}") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{against} is no JSON: {error}") from None
-    schedule = Schedule.from_json(workload.output, data.get("schedule", data) if isinstance(data, dict) else data)
+    schedule = Schedule.from_json(workload, data.get("schedule", data) if isinstance(data, dict) else data)
     if schedule.knobs:
         raise UsageError(f"{against} is a sketch: it leaves knob {schedule.knobs[0].name!r} open")
     return schedule

@@ -16,6 +16,7 @@ from autotune.search.lookup import Found
 from autotune.targets.facts import Target
 from autotune.targets.llvm.build import assembly
 from autotune.targets.llvm.inspect import busiest_loop, multiply_adds, spills
+from autotune.tensor_expr.algorithms import DIRECT
 from autotune.tensor_expr.workload import Workload
 
 
@@ -76,7 +77,8 @@ class Explanation:
 
     @property
     def title(self) -> str:
-        return f"{self.workload.text} for {self.code.target.name}"
+        how = "" if self.code.schedule.algorithm == DIRECT else f" by {self.code.schedule.algorithm}"
+        return f"{self.workload.text}{how} for {self.code.target.name}"
 
     @property
     def origin(self) -> str:

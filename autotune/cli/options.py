@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from autotune.tensor_expr.algorithms import algorithm_names
 from autotune.tuning_logs.opening import is_url
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -61,6 +62,13 @@ def database_option() -> click.Option:
     return click.Option(
         ["--db", "database"], type=DatabaseName(), help="tuning database, or a server's URL [default: the user's own]"
     )
+
+
+def algorithms_option(default: str = "all") -> click.Option:
+    return click.Option(
+        ["--algorithms"], default=default, show_default=True, metavar="NAMES",
+        help=f"definitions of the operator that are accepted, separated by commas: {', '.join(algorithm_names())}",
+    )  # fmt: skip
 
 
 def verify_option(help_text: str) -> click.Option:

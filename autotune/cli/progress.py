@@ -34,7 +34,8 @@ def best_so_far(progress: Progress) -> str:
         return "nothing yet"
     peak = progress.peak_flops * progress.task.threads if progress.peak_flops else None
     flops = progress.task.workload.flops
-    return speed(progress.best_seconds, flops, flops / progress.best_seconds / peak if peak else None)
+    executed = progress.best_flops or flops
+    return speed(progress.best_seconds, flops, executed / progress.best_seconds / peak if peak else None)
 
 
 def rate(progress: Progress) -> str:

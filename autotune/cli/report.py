@@ -10,6 +10,7 @@ from typing import Any
 from autotune.display.units import duration
 from autotune.search.events import TuneResult
 from autotune.search.lookup import Found
+from autotune.tensor_expr.algorithms import DIRECT, algorithm_of, alternatives, executed_flops
 from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Record, Task
 
@@ -28,9 +29,10 @@ def speed(seconds: float, flops: int, peak_fraction: float | None) -> str:
 def evidence(record: Record, task: Task, workload: Workload) -> dict[str, str]:
     """What is known of a stored measurement: its figures, whether they were checked, and when and how it was made."""
     error = "" if record.max_error is None else f", max error {record.max_error:.1e} of the largest value"
-    fraction = peak_fraction(record, task, workload)
+    fraction, algorithm = peak_fraction(record, task, workload), algorithm_of(record.sketch)
     return {
         "best": "not measured" if record.seconds is None else speed(record.seconds, workload.flops, fraction),
+        **({} if algorithm == DIRECT else {"algorithm": algorithm_note(workload, algorithm)}),
         "verified": f"yes{error}" if record.verified else "no",
         "recorded": f"{record.created}, {record.evidence} with {task.toolchain}",
     }
@@ -46,10 +48,17 @@ def near_origin(found: Found) -> str:
 
 
 def peak_fraction(record: Record, task: Task, workload: Workload) -> float | None:
-    """A record's speed as a share of what the probe beside it reached on as many threads."""
+    """The operations that a record's algorithm executes, as a share of what the probe beside it reached on as many
+    threads."""
     if record.seconds is None or not record.probe:
         return None
-    return workload.flops / record.seconds / (record.probe * 1e9 * task.threads)
+    flops = executed_flops(workload, algorithm_of(record.sketch))
+    return flops / record.seconds / (record.probe * 1e9 * task.threads)
+
+
+def algorithm_note(workload: Workload, name: str) -> str:
+    """What there is to say of an alternative definition."""
+    return f"{name}, {alternatives(workload)[name].note}; the share of the peak counts these alone"
 
 
 def table(rows: Mapping[str, str]) -> str:
@@ -78,6 +87,7 @@ def tune_json(result: TuneResult, database: str) -> dict[str, Any]:
         "trials": result.trials, "failed": result.failed, "best_seconds": result.seconds, "gflops": result.gflops,
         "peak_fraction": result.peak_fraction, "verified": result.verified, "seconds": result.elapsed,
         "trials_per_second": result.trials_per_second, "database": database, "new_trials": result.new_trials,
+        "algorithm": result.algorithm, "max_error": result.max_error,
         "proof": result.proof or None, "stopped": result.stopped or None, "source": result.source,
         "rounds": [{"batch": one.batch, **one.figures} for one in result.rounds],
         "time_spent": {name: round(seconds, 4) for name, seconds in result.time_spent.items()},
@@ -92,6 +102,8 @@ def tune_summary(result: TuneResult, database: str, total: int) -> str:
         rows["best"] = speed(result.seconds, task.workload.flops, result.peak_fraction)
         rows["best"] += "" if result.confirmed else " in its trial: no final confirmed it"
         rows["verified"] = f"yes, max error {result.max_error:.1e} of the largest value" if result.verified else "no"
+    if result.algorithm != DIRECT:
+        rows["algorithm"] = algorithm_note(task.workload, result.algorithm)
     if result.source in STAND_INS:
         rows["schedule"] = STAND_INS[result.source]
     if result.proof:

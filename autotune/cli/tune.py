@@ -12,7 +12,15 @@ import click
 from autotune.api import DEFAULTS, default_path, tune
 from autotune.cli.objects import load_object
 from autotune.cli.operators import operator_options
-from autotune.cli.options import Duration, database_option, json_option, target_option, threads_option, verify_option
+from autotune.cli.options import (
+    Duration,
+    algorithms_option,
+    database_option,
+    json_option,
+    target_option,
+    threads_option,
+    verify_option,
+)
 from autotune.cli.progress import ProgressBar
 from autotune.cli.report import STAND_INS, one_object, plural, reasons, tune_json, tune_summary
 from autotune.cli.start import INTERRUPTED
@@ -47,6 +55,7 @@ def tune_command(operator: Operator) -> click.Command:
             ["--cost-model"], default=DEFAULTS.cost_model, show_default=True,
             help=f"what the search ranks candidates by: one of {', '.join(cost_models())}",
         ),
+        algorithms_option(",".join(DEFAULTS.algorithms or ("all",))),
         click.Option(["--seed"], type=int, default=DEFAULTS.seed, show_default=True, help="of all random choices"),
         database_option(),
         verify_option("check every candidate's loops between passes, and interpret the winner's"),
@@ -61,16 +70,16 @@ def tune_command(operator: Operator) -> click.Command:
 
 def _tune(
     operator: Operator, *, target: str, trials: int, threads: int, budget: float | None,
-    patience: int | None, stop_at: float | None, strategy: str, cost_model: str, seed: int, database: str | None,
-    verify: bool, as_json: bool, quiet: bool, **params: Any,
+    patience: int | None, stop_at: float | None, strategy: str, cost_model: str, algorithms: str, seed: int,
+    database: str | None, verify: bool, as_json: bool, quiet: bool, **params: Any,
 ) -> None:  # fmt: skip
     path = database or str(default_path())
     workload = operator(**params)
     with nullcontext() if quiet else ProgressBar() as bar:
         result = tune(
             workload, target, trials, threads=threads, budget=budget, patience=patience, stop_at=stop_at,
-            strategy=load_object(strategy) if ":" in strategy else strategy, cost_model=cost_model, seed=seed,
-            database=path, listeners=[bar] if bar else [], verify=verify,
+            strategy=load_object(strategy) if ":" in strategy else strategy, cost_model=cost_model,
+            algorithms=algorithms, seed=seed, database=path, listeners=[bar] if bar else [], verify=verify,
         )  # fmt: skip
     click.echo(one_object(tune_json(result, path)) if as_json else tune_summary(result, path, trials))
     if result.interrupted:

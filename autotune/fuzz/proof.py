@@ -12,6 +12,7 @@ from autotune.fuzz.reduce import scaled
 from autotune.schedules.schedule import Schedule
 from autotune.targets.facts import Target
 from autotune.tensor_expr import Workload
+from autotune.tensor_expr.algorithms import definition
 from autotune.tensor_expr.operators import operators
 from autotune.tensor_expr.operators.registry import Value
 
@@ -43,8 +44,9 @@ def prove(workload: Workload, schedule: Schedule, target: Target) -> Proof:
         if points(candidate) > LIMIT:
             continue
         try:
-            steps = Schedule(candidate.output, schedule.steps)
-        except ScheduleError:
+            output = definition(candidate, schedule.algorithm)
+            steps = Schedule(output, schedule.steps, algorithm=schedule.algorithm)
+        except (ScheduleError, UsageError):
             continue
         outcome = check_interpreted(candidate, steps, target, LIMIT)
         if not outcome.good:

@@ -41,7 +41,9 @@ class Bench:
 
     def __init__(self, header: Mapping[str, Any], instruments: Instruments) -> None:
         self._parameters = [Parameter.from_json(item) for item in header["parameters"]]
-        self._flops, self._threads = header["flops"], header["threads"]
+        own = {"flops": header["flops"], "tolerances": header["tolerances"]}
+        self._bars: dict[str, Mapping[str, Any]] = {"direct": own, **header["alternatives"]}
+        self._threads = header["threads"]
         self._options: Mapping[str, Any] = header["options"]
         folder = Path(header["directory"])
         # The format of the files knows no bfloat16, only its size.
@@ -54,9 +56,7 @@ class Bench:
         self._files = files[:inputs]
         self._arrays: dict[tuple[int, Any], np.ndarray] = {}  # by input and layout, latest use last
         self._workspace = GuardedBuffer()
-        self._results = [
-            CheckedOutput(*given) for given in zip(outputs, files[inputs:], header["tolerances"], strict=True)
-        ]
+        self._results = [CheckedOutput(*given) for given in zip(outputs, files[inputs:], strict=True)]
         self._clock = Clock(instruments)
 
     def measure(self, kernel: KernelObject, best_seconds: float) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Bench:
         if report["status"] == "ok":
             before = self._clock.peak()
             samples = self._samples(run, seconds, best_seconds)
-            report |= self._verdict(samples, statistics.mean((before, self._clock.peak())))
+            report |= self._verdict(run, samples, statistics.mean((before, self._clock.peak())))
             _lap(parts, "time", began)
         return report | {"parts": parts}
 
@@ -98,7 +98,11 @@ class Bench:
                 break
         return [
             report
-            | (self._verdict(samples[index], _peak_beside(samples[index], peaks[index])) if index in samples else {})
+            | (
+                self._verdict(runs[index], times, _peak_beside(times, peaks[index]))
+                if (times := samples.get(index))
+                else {}
+            )
             for index, (_, report) in enumerate(checks)
         ]
 
@@ -129,8 +133,9 @@ class Bench:
     def _checked(self, run: Run) -> tuple[float, dict[str, Any]]:
         """Run once over each poison; returns the seconds of the last run and a report with the verdict."""
         seconds, error = math.inf, math.nan
-        for result, parameter in zip(self._results, run.parameters[len(self._files) :], strict=True):
-            result.begin(parameter)
+        tolerances = self._bars[run.algorithm]["tolerances"]
+        for result, *expected in zip(self._results, run.parameters[len(self._files) :], tolerances, strict=True):
+            result.begin(*expected)
         for turn in range(max(result.poisons for result in self._results)):
             for result in self._results:
                 result.poison(turn)
@@ -171,9 +176,9 @@ class Bench:
         """How many runs make a sample long enough."""
         return max(1, math.ceil(self._options["min_sample_seconds"] / max(seconds, 1e-9)))
 
-    def _verdict(self, samples: Sequence[float], peak: float) -> dict[str, Any]:
+    def _verdict(self, run: Run, samples: Sequence[float], peak: float) -> dict[str, Any]:
         report: dict[str, Any] = {"samples": list(samples), "probe": peak}
-        reached = self._flops / statistics.median(samples)
+        reached = self._bars[run.algorithm]["flops"] / statistics.median(samples)
         if reached > _PEAK_MARGIN * self._clock.best_peak * self._threads:
             self._clock.peak(_DOUBT_SAMPLES)  # or was the probe disturbed, each time so far?
         possible = self._clock.best_peak * self._threads
@@ -192,7 +197,7 @@ class Run:
     def __init__(self, kernel: KernelObject, pointers: Sequence[int], inputs: Sequence[np.ndarray]) -> None:
         self._loaded = LoadedObject(kernel.code)
         self._inputs = inputs
-        self.parameters = kernel.parameters
+        self.parameters, self.algorithm = kernel.parameters, kernel.algorithm
         self._runtime = runtime_table(kernel.threads)
         runtime = ctypes.addressof(self._runtime) if self._runtime is not None else 0
         self._block = (ctypes.c_void_p * (len(pointers) + 1))(*pointers, runtime)
@@ -285,10 +290,10 @@ class CheckedOutput:
     Kernels may write it in layouts of their own.
     """
 
-    def __init__(self, parameter: Parameter, reference: np.ndarray, tolerance: float) -> None:
+    def __init__(self, parameter: Parameter, reference: np.ndarray) -> None:
         self._buffer = GuardedBuffer()
-        self._check = Check(reference, tolerance)
-        self.begin(parameter)
+        self._check = Check(reference)
+        self.begin(parameter, 0.0)
         self.poisons = len(self._check.poisons)
 
     def reserve(self, parameters: Iterable[Parameter]) -> int:
@@ -296,9 +301,9 @@ class CheckedOutput:
         size = max(math.prod(parameter.stored_shape) for parameter in parameters)
         return self._buffer.reserve(size * self._array.itemsize)
 
-    def begin(self, parameter: Parameter) -> None:
-        """Expect the output in this layout, in memory that is guarded just there."""
-        self._parameter = parameter
+    def begin(self, parameter: Parameter, tolerance: float) -> None:
+        """Expect the output in this layout, in memory that is guarded just there, with no larger an error."""
+        self._parameter, self._tolerance = parameter, tolerance
         self._array = self._buffer.array(parameter.stored_shape, parameter.element)
 
     def poison(self, turn: int) -> None:
@@ -308,10 +313,10 @@ class CheckedOutput:
     def compare(self) -> tuple[float, str | None]:
         """The relative error, and a sentence about what is wrong or None."""
         if self._parameter.layout is None:
-            return self._check.compare(self._array)
+            return self._check.compare(self._array, self._tolerance)
         plain = np.empty(self._parameter.shape, self._array.dtype)
         self._parameter.layout.unpack(self._array, plain)
-        return self._check.compare(plain)
+        return self._check.compare(plain, self._tolerance)
 
     def damaged(self) -> bool:
         """Whether something wrote beyond the output."""

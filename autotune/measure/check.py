@@ -6,15 +6,13 @@ import numpy as np
 
 
 class Check:
-    """Compares outputs with ``reference``: right is an absolute error of at most ``tolerance`` times the largest
-    finite absolute value of the reference (or 1 where it is all zero)."""
+    """Compares outputs with ``reference``."""
 
-    def __init__(self, reference: np.ndarray, tolerance: float) -> None:
+    def __init__(self, reference: np.ndarray) -> None:
         dtype = reference.dtype
         self._floating = dtype.kind not in "biu"  # bfloat16 has a kind of its own
         work = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
         self._reference = np.array(reference)
-        self._tolerance = tolerance
         magnitude = np.abs(self._reference.astype(work))
         self._scale = float(magnitude[np.isfinite(magnitude)].max(initial=0.0)) or 1.0
         self._scratch = np.empty(reference.shape, work)
@@ -26,20 +24,24 @@ class Check:
         """Fill an output with what a kernel must overwrite."""
         output.view(np.uint8).fill(poison)
 
-    def compare(self, output: np.ndarray) -> tuple[float, str | None]:
-        """The relative error, and a sentence about what is wrong or None."""
+    def compare(self, output: np.ndarray, tolerance: float) -> tuple[float, str | None]:
+        """The relative error, and a sentence about what is wrong or None.
+
+        Right is an absolute error of at most ``tolerance`` times the largest finite absolute value of the reference (or
+        1 where it is all zero).
+        """
         scratch, reference = self._scratch, self._reference
         with np.errstate(invalid="ignore", over="ignore"):
             np.subtract(output, reference, out=scratch, dtype=scratch.dtype)
             np.abs(scratch, out=scratch)
             error = float(scratch.max(initial=0.0)) / self._scale
-            if self._tolerance == 0 and not self._floating:
+            if tolerance == 0 and not self._floating:
                 wrong = output != reference  # 64-bit integers differ by less than a float64 can tell
-            elif error <= self._tolerance:
+            elif error <= tolerance:
                 return error, None
             else:  # the reference itself may hold infinities and NaN
                 same = (output == reference) | ((output != output) & (reference != reference))
-                wrong = ~same & ~(scratch <= self._tolerance * self._scale)
+                wrong = ~same & ~(scratch <= tolerance * self._scale)
         if not wrong.any():
             return (0.0 if np.isnan(error) else error), None
         unwritten = wrong & (output != output)

@@ -119,6 +119,7 @@ class LocalMeasurer:
             "kind": "prepare", "parameters": [parameter.to_json() for parameter in task.parameters],
             "directory": str(task.directory.absolute()), "tolerances": task.tolerances, "flops": task.flops,
             "threads": task.threads, "options": asdict(self._options),
+            "alternatives": {name: asdict(bar) for name, bar in task.alternatives.items()},
             "probe": {"flops_per_iteration": probe.flops_per_iteration, "data_bytes": probe.data_bytes},
         }  # fmt: skip
         self._worker.send(header, task.instruments.timer, probe.code)

@@ -19,12 +19,24 @@ from autotune.targets.instruments import Instruments
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """What kernels of one definition must meet.
+
+    ``tolerances`` are, for each output, the largest absolute error over the largest absolute value of its reference.
+    ``flops`` is what a kernel must at least do; a time that would need more than the probe's peak for it is an error
+    (0: no such check).
+    """
+
+    flops: int
+    tolerances: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureTask:
     """What all candidates of one search have in common.
 
-    ``directory`` holds the inputs and the references as ``write_arrays`` leaves them. ``tolerances`` are, for each
-    output, the largest absolute error over the largest absolute value of its reference. ``flops`` is what a kernel must
-    at least do; a time that would need more than the probe's peak for it is an error (0: no such check).
+    ``directory`` holds the inputs and the references as ``write_arrays`` leaves them. ``tolerances`` and ``flops`` are
+    the ``Bar`` of the operator's own definition, ``alternatives`` those of its other algorithms by name.
     """
 
     parameters: tuple[Parameter, ...]
@@ -33,6 +45,7 @@ class MeasureTask:
     flops: int
     instruments: Instruments
     threads: int = 1
+    alternatives: Mapping[str, Bar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 It imports little, so that it starts fast after a candidate killed it. Messages (see rpc/channel.py):
 
-- ``prepare`` {parameters, directory, tolerances, flops, threads, options, probe} + timer and probe objects. No reply.
+- ``prepare`` {parameters, directory, tolerances, flops, alternatives, threads, options, probe} + timer and probe
+  objects. No reply.
 - ``measure`` {kernel, best_seconds} + code: replies with one report {status, message, samples, ...}.
 - ``compare`` {kernels, rounds} + their codes: replies with {reports}.
 """

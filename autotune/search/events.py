@@ -18,7 +18,7 @@ class Progress:
     """Where a search stands. ``trials`` and ``failed`` count earlier runs' trials of the task too; times in seconds.
 
     ``limit_seconds`` is what the roofline allows at least, and ``limit`` which of its roofs that is: ``compute`` or
-    ``memory``.
+    ``memory``. ``best_flops`` counts the operations that the best trial's algorithm executes.
     """
 
     task: TuningTask
@@ -32,6 +32,7 @@ class Progress:
     budget: float | None
     limit: str = "compute"
     limit_seconds: float | None = None
+    best_flops: int | None = None
 
     @property
     def limit_fraction(self) -> float | None:
@@ -43,13 +44,14 @@ class Progress:
 class TuneResult:
     """What a search found.
 
-    ``seconds`` is the winner's median in the head-to-head final, ``peak_fraction`` its share of the FMA peak that a
-    probe reached in the same final on as many threads. ``source`` says where ``schedule`` comes from: ``search``,
-    ``analytic`` (the cost model's choice without any trial) or ``default`` (the schedule of no steps); the latter two
-    also stand in where no candidate worked, without ``seconds`` where they were not measured. ``failures`` counts
-    errors by kind, with an example message each. Not ``confirmed`` is a result whose final did not take place: then
-    these are the best trial's own figures. ``time_spent`` splits ``elapsed`` (both in seconds) by what the
-    driver did; ``proof`` says, where it was asked for, how the winner was interpreted; ``trials`` counts earlier
+    ``seconds`` is the winner's median in the head-to-head final, ``peak_fraction`` the share that the operations of its
+    algorithm have of the FMA peak that a probe reached in the same final on as many threads; ``gflops`` counts the
+    workload's operations, whatever the algorithm, and may exceed that peak. ``source`` says where ``schedule`` comes
+    from: ``search``, ``analytic`` (the cost model's choice without any trial) or ``default`` (the schedule of no
+    steps); the latter two also stand in where no candidate worked, without ``seconds`` where they were not measured.
+    ``failures`` counts errors by kind, with an example message each. Not ``confirmed`` is a result whose final did not
+    take place: then these are the best trial's own figures. ``time_spent`` splits ``elapsed`` (both in seconds) by what
+    the driver did; ``proof`` says, where it was asked for, how the winner was interpreted; ``trials`` counts earlier
     runs' trials of the task too, ``new_trials`` only this run's. ``stopped`` says why the search ended before its
     trials were used up. ``rounds`` says of each batch how well the cost model foretold it.
     """
@@ -72,6 +74,11 @@ class TuneResult:
     stopped: str = ""
     source: str = "search"
     rounds: Sequence[Round] = ()
+
+    @property
+    def algorithm(self) -> str:
+        """The definition of the workload that the schedule is one of."""
+        return self.schedule.algorithm
 
     @property
     def gflops(self) -> float | None:

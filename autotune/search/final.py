@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autotune.measure.builders import BuildResult
@@ -18,6 +18,7 @@ from autotune.search.options import TuneOptions
 from autotune.search.space import SearchSpace
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench
+from autotune.tensor_expr.algorithms import DIRECT, algorithm_of, executed_flops
 from autotune.tuning_logs import Record, TuningDatabase
 
 _ENDS_THE_RACE = ("crash", "timeout", "memory", "load-error")
@@ -60,10 +61,22 @@ def finalists(task: TuningTask, records: Sequence[Record], count: int) -> list[C
     return [Contestant(_schedule(task, r), "search", r.sketch, r.knobs, r.batch, r.build_seconds) for r in good[:count]]
 
 
+def refused_best(task: TuningTask, database: TuningDatabase, accepted: Collection[str]) -> list[Contestant]:
+    """The task's stored best where its algorithm is not accepted: it races, since later lookups that accept it take the
+    winner of the latest race."""
+    stored = database.top(1, task.workload.key, task.target.key, task.device.key, task.threads)
+    return [
+        Contestant(_schedule(task, record), "search", record.sketch, record.knobs, record.batch, record.build_seconds)
+        for record, of in stored
+        if of == task.key and algorithm_of(record.sketch) not in accepted
+    ]
+
+
 def unsearched(task: TuningTask, space: SearchSpace | None) -> list[Contestant]:
     """What can be had without any trial, the better first: the analytic choice, and the schedule of no steps."""
     chosen = analytic_choice(space, task.target)
-    default = Schedule(task.workload.output)
+    name, output = next(iter(space.definitions.items())) if space else (DIRECT, task.workload.output)
+    default = Schedule(output, algorithm=name)
     found = [] if chosen is None else [Contestant(chosen, "analytic", chosen.text)]
     return [*found, Contestant(default, "default", default.text)]
 
@@ -75,14 +88,17 @@ def best_trial(task: TuningTask, records: Sequence[Record]) -> Winner | None:
         return None
     record = min(good, key=lambda r: r.seconds or math.inf)
     seconds = record.seconds or math.inf
-    fraction = task.workload.flops / seconds / (record.probe * 1e9 * task.threads) if record.probe else None
-    return Winner(_schedule(task, record), "search", seconds, fraction, record.verified, record.max_error)
+    schedule = _schedule(task, record)
+    flops = executed_flops(task.workload, schedule.algorithm)
+    fraction = flops / seconds / (record.probe * 1e9 * task.threads) if record.probe else None
+    return Winner(schedule, "search", seconds, fraction, record.verified, record.max_error)
 
 
 def race(
     bench: Workbench, database: TuningDatabase, contestants: Sequence[Contestant], options: TuneOptions, run_id: str
 ) -> Winner | None:
-    """Measure the contestants in interleaved rounds, record each as a final, and return the fastest.
+    """Measure the contestants in interleaved rounds, record each as a final, and return the fastest whose algorithm is
+    accepted.
 
     Returns None where there is nothing to race or nothing survives. A finalist that kills the worker ends the race for
     all, so then each is measured alone and only the guilty one fails.
@@ -101,9 +117,15 @@ def race(
         built = BuildResult((0, place), "ok", "", kernels[number], one.build_seconds)
         final = trial_record(run_id, one.batch, place, one.sketch, one.knobs, options.seed, built, result, "final")
         database.add(final, bench.task.key)
-        if final.status == "ok" and (best is None or best.seconds is None or result.seconds < best.seconds):
+        accepted = options.algorithms is None or one.schedule.algorithm in options.algorithms
+        if (
+            final.status == "ok"
+            and accepted
+            and (best is None or best.seconds is None or result.seconds < best.seconds)
+        ):
             peak = result.probe * bench.task.threads
-            fraction = bench.task.workload.flops / result.seconds / peak if peak > 0 else None
+            flops = executed_flops(bench.task.workload, one.schedule.algorithm)
+            fraction = flops / result.seconds / peak if peak > 0 else None
             best = Winner(
                 one.schedule, one.source, result.seconds, fraction, result.verified, result.max_error, confirmed=True
             )
@@ -111,4 +133,4 @@ def race(
 
 
 def _schedule(task: TuningTask, record: Record) -> Schedule:
-    return Schedule.from_json(task.workload.output, json.loads(record.sketch)).with_knobs(record.knobs)
+    return Schedule.from_json(task.workload, json.loads(record.sketch)).with_knobs(record.knobs)

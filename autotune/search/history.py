@@ -17,6 +17,7 @@ from autotune.search.space import Population, SearchSpace
 from autotune.search.strategies import strategy_name
 from autotune.search.task import TuningTask
 from autotune.targets.llvm.build import FLAGS, TOOLCHAIN
+from autotune.tensor_expr.algorithms import algorithm_of
 from autotune.tuning_logs import Record, Run, Task, TuningDatabase
 from autotune.version import VERSION
 
@@ -25,6 +26,7 @@ from autotune.version import VERSION
 class History:
     """All ``records`` of the task's trials; those that the space still has, as ``population`` with ``known`` records.
 
+    ``refused`` counts the trials of algorithms that the space does not accept, which are not among the records.
     ``after`` names the last trial that the database held of any task: all that was known then stands before it.
     """
 
@@ -33,19 +35,22 @@ class History:
     known: list[Record]
     next_batch: int
     after: str
+    refused: int = 0
 
 
 def load_history(database: TuningDatabase, task: Task, space: SearchSpace, after: str | None = None) -> History:
     """What earlier runs measured of the task; with ``after``, what was known when that was the last trial."""
     after = database.last_trial() if after is None else after
-    records = database.records(task, phase="trial", until=after)
+    stored = database.records(task, phase="trial", until=after)
+    records = [record for record in stored if algorithm_of(record.sketch) in space.definitions]
     population, known = space.empty().population, []
     for record in records:
         found = space.find(record.sketch, record.knobs)
         if found is not None:
             population = population.join(found)
             known.append(record)
-    return History(records, population, known, max((r.batch for r in records), default=-1) + 1, after)
+    following = max((r.batch for r in stored), default=-1) + 1
+    return History(records, population, known, following, after, len(stored) - len(records))
 
 
 def run_record(run_id: str, task: TuningTask, options: TuneOptions, history: History) -> Run:
@@ -58,6 +63,7 @@ def run_record(run_id: str, task: TuningTask, options: TuneOptions, history: His
     }
     asked |= {"cost_model": options.cost_model, "patience": options.patience, "stop_at": options.stop_at}
     asked |= {"after": history.after, "caches": astuple(task.target.caches)}
+    asked["algorithms"] = ",".join(options.algorithms or ("all",))
     return Run(
         run_id=run_id,
         seed=options.seed,

@@ -23,6 +23,7 @@ from autotune.search.strategies import make_strategy
 from autotune.search.task import toolchain
 from autotune.targets.facts import Target
 from autotune.targets.host import host_device, supports
+from autotune.tensor_expr.algorithms import DIRECT, definitions
 from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Accept, DatabaseError, DeviceInfo, Record, Task, TuningDatabase
 from autotune.tuning_logs import Workload as LoggedWorkload
@@ -53,14 +54,16 @@ class Found:
 class Asked:
     """A workload on a target and number of threads, and its space of schedules, made once it is needed."""
 
-    def __init__(self, workload: Workload, target: Target, threads: int = 1) -> None:
-        self.workload, self.target, self.threads = workload, target, threads
+    def __init__(
+        self, workload: Workload, target: Target, threads: int = 1, algorithms: tuple[str, ...] | None = None
+    ) -> None:
+        self.workload, self.target, self.threads, self.algorithms = workload, target, threads, algorithms
 
     @cached_property
     def space(self) -> SearchSpace | None:
         """None where the rules find nothing that can be replayed."""
         try:
-            return SearchSpace(self.workload.output, self.target, self.threads)
+            return SearchSpace(self.workload, self.target, self.threads, algorithms=self.algorithms)
         except AutotuneError:
             return None
 
@@ -76,13 +79,18 @@ def find_schedule(
 
     Raises ``DatabaseError`` where the database or the workload's own record is damaged.
     """
-    asked = Asked(workload, target, threads)
+    asked = Asked(workload, target, threads, accept.algorithms)
     if database is not None:
         found = _exact(asked, database, accept) or find_near(asked, database, accept)
         if found is not None:
             return found
-    schedule = analytic_choice(asked.space, asked.target)
-    return Found(Schedule(workload.output), "default") if schedule is None else Found(schedule, "analytic")
+    # What nobody has measured here computes by the operator's own definition, unless others are asked for by name.
+    unmeasured = asked if accept.algorithms else Asked(workload, target, threads, (DIRECT,))
+    schedule = analytic_choice(unmeasured.space, target)
+    if schedule is not None:
+        return Found(schedule, "analytic")
+    name, output = next(iter(definitions(workload, accept.algorithms).items()))
+    return Found(Schedule(output, algorithm=name), "default")
 
 
 def best_record(
@@ -131,7 +139,7 @@ def schedule_of(workload: Workload, record: Record, task: Task, name: str) -> Sc
     wrote, perhaps with steps that this one does not know.
     """
     try:
-        return Schedule.from_json(workload.output, json.loads(record.sketch)).with_knobs(record.knobs)
+        return Schedule.from_json(workload, json.loads(record.sketch)).with_knobs(record.knobs)
     except (AutotuneError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         where = f"the schedule of trial {record.trial!r} cannot be replayed ({_one_line(error)})"
         if (task.toolchain, task.space_version) == (toolchain(), str(SPACE_VERSION)):

@@ -11,6 +11,7 @@ from autotune.measure.builders import BuildOptions
 from autotune.measure.results import MeasureOptions
 from autotune.search.limits import check_count
 from autotune.search.strategies import Factory, check_strategy
+from autotune.tensor_expr.algorithms import DIRECT, check_algorithms
 
 MAX_TRIALS = 10_000_000
 MAX_SEED = 2**63 - 1  # what the database and the model's library take
@@ -21,7 +22,8 @@ class TuneOptions:
     """``trials`` in all for the task, earlier runs' included; ``budget`` in seconds of wall clock, None for no limit.
 
     The search ends early when ``patience`` trials in a row brought no improvement by 1%, or when the best reaches the
-    fraction ``stop_at`` of what the roofline allows; None for neither.
+    fraction ``stop_at`` of what the roofline allows; None for neither. ``algorithms``: the definitions of the workload
+    that are searched (``alternatives``), None for all of them.
     ``check``: verify the IR of every candidate between passes, and LLVM's, while it is built.
     ``strategy``: the name of one, or a class that is made with a space, a cost model and a seed.
     ``batch`` candidates are proposed at a time; ``finalists`` of the best are measured again head to head, in
@@ -32,6 +34,7 @@ class TuneOptions:
     budget: float | None = None
     patience: int | None = None
     stop_at: float | None = None
+    algorithms: tuple[str, ...] | None = (DIRECT,)
     strategy: str | Factory = "evolutionary"
     cost_model: str = "xgboost"
     seed: int = 0
@@ -50,6 +53,7 @@ class TuneOptions:
             object.__setattr__(self, name, check_count(name, getattr(self, name), least, most))
         if self.patience is not None:
             object.__setattr__(self, "patience", check_count("patience", self.patience, 1, MAX_TRIALS))
+        object.__setattr__(self, "algorithms", check_algorithms(self.algorithms))
         if self.stop_at is not None and not (isinstance(self.stop_at, Real) and 0 < self.stop_at <= 1):
             raise UsageError(f"stop_at is {self.stop_at!r}; it must be a fraction above 0, at most 1")
         if self.budget is not None:

@@ -81,8 +81,14 @@ class SearchSpace:
     ) -> None:  # fmt: skip
         self.definitions = definitions(what, algorithms) if isinstance(what, Workload) else {DIRECT: what}
         self.target, self.threads = target, threads
-        self.sketches = tuple(given) if given is not None else tuple(
-            sketch for name, output in self.definitions.items() for sketch in sketches(output, target, threads, name)
+        self.sketches = (
+            tuple(given)
+            if given is not None
+            else tuple(
+                sketch
+                for name, output in self.definitions.items()
+                for sketch in sketches(output, target, threads, name)
+            )
         )
         self.choices = [[np.asarray(knob.choices) for knob in s.schedule.knobs] for s in self.sketches]
         self.names = [[knob.name for knob in s.schedule.knobs] for s in self.sketches]

@@ -19,7 +19,7 @@ from autotune.measure.builders import BuildResult
 from autotune.measure.results import MeasureResult
 from autotune.search.events import Listener, Progress, TuneResult
 from autotune.search.exploration import Batch, Exploration
-from autotune.search.final import Contestant, Winner, best_trial, finalists, race, unsearched
+from autotune.search.final import Contestant, Winner, best_trial, finalists, race, refused_best, unsearched
 from autotune.search.history import load_history, run_record, trial_record
 from autotune.search.options import TuneOptions
 from autotune.search.pipeline import Pipeline
@@ -29,6 +29,7 @@ from autotune.search.strategies.guard import GuardedStrategy
 from autotune.search.tally import Tally
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench, open_workbench
+from autotune.tensor_expr.algorithms import algorithm_of, executed_flops
 from autotune.tuning_logs import Database, TuningDatabase
 
 
@@ -56,7 +57,9 @@ class Tuner:
         self._all_listeners = (*listeners, *stoppers(self.options))
         self._watch = _Stopwatch()
         self._began = time.monotonic()
-        self.space, self._problem = (space, "") if space else _space(task)
+        self.space, self._problem = (space, "") if space else _space(task, self.options)
+        self._flops = {name: executed_flops(task.workload, name) for name in self.space.definitions}
+        self._refused = 0
         self.model = model or make_cost_model(self.options.cost_model, self.options.seed)
         self.strategy = GuardedStrategy(self.options.strategy, self.space, self.model, self.options.seed)
         self.run_id = uuid.uuid4().hex
@@ -140,7 +143,7 @@ class Tuner:
 
     def _others(self) -> int:
         """Trials that other tuners of this task have added to the database meanwhile."""
-        return max(0, self.database.count(self.task.key, phase="trial") - len(self.tally.records))
+        return max(0, self.database.count(self.task.key, phase="trial") - len(self.tally.records) - self._refused)
 
     def _finish(self, exploration: Exploration, built: BuildResult, result: MeasureResult | None) -> None:
         assert isinstance(built.ident, tuple)
@@ -160,7 +163,7 @@ class Tuner:
         """Count, and learn from, the trials that earlier runs of this task left in the database."""
         history = load_history(self.database, self.task.key, self.space)
         self.database.start_run(run_record(self.run_id, self.task, self.options, history), self.task.key)
-        self.tally = Tally(history.records)
+        self.tally, self._refused = Tally(history.records), history.refused
         exploration = Exploration(self.space, self.strategy, self.model, self.options, history)
         self._watch.lap("resume")
         return exploration
@@ -170,6 +173,7 @@ class Tuner:
         best = finalists(self.task, self.tally.records, self.options.finalists)
         chosen, *others = unsearched(self.task, self.space)
         first = best if chosen.schedule.text in {one.schedule.text for one in best} else [*best, chosen]
+        first = [*first, *refused_best(self.task, self.database, self.space.definitions)]
         return self._race(bench, first) or (None if best else self._race(bench, others))
 
     def _race(self, bench: Workbench, contestants: Sequence[Contestant]) -> Winner | None:
@@ -193,6 +197,7 @@ class Tuner:
         return Progress(
             self.task, len(tally.records), self.options.trials, tally.failed, self.new_trials, tally.best_seconds, peak,
             self._elapsed, self.options.budget,
+            best_flops=self._flops[algorithm_of(tally.best.sketch)] if tally.best else None,
         )  # fmt: skip
 
     def _result(self, winner: Winner, stopped: str, interrupted: bool) -> TuneResult:
@@ -208,11 +213,11 @@ class Tuner:
             getattr(listener, event)(*arguments)
 
 
-def _space(task: TuningTask) -> tuple[SearchSpace, str]:
+def _space(task: TuningTask, options: TuneOptions) -> tuple[SearchSpace, str]:
     """The task's space; where the rules fail, an empty one and why."""
-    output, target, threads = task.workload.output, task.target, task.threads
+    what, target, threads = task.workload, task.target, task.threads
     try:
-        space = SearchSpace(output, target, threads)
+        space = SearchSpace(what, target, threads, algorithms=options.algorithms)
     except AutotuneError as error:
-        return SearchSpace(output, target, threads, given=()), f"the space could not be made: {error}"
+        return SearchSpace(what, target, threads, (), options.algorithms), f"the space could not be made: {error}"
     return space, ""

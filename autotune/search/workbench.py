@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from autotune.measure.builders import BuilderPool
 from autotune.measure.cores import plan_cores
 from autotune.measure.local import LocalMeasurer
 from autotune.measure.process import wait_any
-from autotune.measure.results import Measurer, MeasureResult, MeasureTask, write_arrays
+from autotune.measure.results import Bar, Measurer, MeasureResult, MeasureTask, write_arrays
 from autotune.measure.scratch import scratch_folder
 from autotune.schedules.schedule import Schedule
 from autotune.search.options import TuneOptions
@@ -19,10 +20,21 @@ from autotune.search.task import TuningTask
 from autotune.targets.artifact import KernelObject, Parameter
 from autotune.targets.llvm.build import target_to_json
 from autotune.targets.llvm.probe import host_instruments
+from autotune.tensor_expr.algorithms import DIRECT, alternatives
 from autotune.tensor_expr.serialize import to_json
+from autotune.tensor_expr.workload import Workload
 
 # Of max |error| / max |reference|; integers must be exact.
 TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 1e-4, "float64": 1e-10}
+# The share of it that an algorithm may use whose error is that of the direct definition; others in proportion to their
+# stated factor, up to all of it. For float32 that is 1e-5, and 1e-4 for Winograd's F(4x4, 3x3).
+PLAIN_SHARE = 0.1
+
+
+def _tolerances(workload: Workload, error_factor: float) -> tuple[float, ...]:
+    """For each output, what an algorithm may err that errs so many times as much as the direct definition."""
+    share = min(1.0, PLAIN_SHARE * error_factor)
+    return tuple(share * TOLERANCE.get(part.dtype, 0.0) for part in workload.output.components)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +45,13 @@ class Workbench:
     builders: BuilderPool
     measurer: Measurer
     overlap: bool
-    definition: dict[str, Any]
+    definitions: Mapping[str, dict[str, Any]]
     check: bool = False  # verify what is built
 
     def request(self, schedule: Schedule, knobs: Mapping[str, int]) -> dict[str, Any]:
         """What a builder needs for a candidate: a sketch and its knobs' values."""
         return {
-            "definition": self.definition, "schedule": schedule.to_json(), "knobs": dict(knobs),
+            "definition": self.definitions[schedule.algorithm], "schedule": schedule.to_json(), "knobs": dict(knobs),
             "target": target_to_json(self.task.target), "threads": self.task.threads,
             "check": self.check,
         }  # fmt: skip
@@ -82,13 +94,18 @@ def open_workbench(task: TuningTask, options: TuneOptions) -> Iterator[Workbench
     with scratch_folder() as folder:
         write_arrays(folder, parameters, [*inputs.values(), *references])
         dtype = "float64" if workload.output.dtype == "float64" else "float32"  # what the peak is read in
+        known = alternatives(workload)
         measure_task = MeasureTask(
-            parameters, folder, tuple(TOLERANCE.get(part.dtype, 0.0) for part in outputs), workload.flops,
+            parameters, folder, _tolerances(workload, 1.0 if known else math.inf), workload.flops,
             host_instruments(task.target.vector_bytes, dtype), task.threads,
+            {name: Bar(one.flops, _tolerances(workload, one.error_factor)) for name, one in known.items()},
         )  # fmt: skip
+        definitions = {DIRECT: workload.output, **{name: one.output for name, one in known.items()}}
         build = replace(options.build, workers=cores.builders, cores=cores.building)
         with (
             BuilderPool(build) as builders,
             LocalMeasurer(measure_task, options.measure, cores=cores.measuring) as measurer,
         ):
-            yield Workbench(task, builders, measurer, cores.overlap, to_json(workload.output), options.check)
+            yield Workbench(
+                task, builders, measurer, cores.overlap, {n: to_json(d) for n, d in definitions.items()}, options.check
+            )

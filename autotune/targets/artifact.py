@@ -61,7 +61,8 @@ class Parameter:
 class KernelObject:
     """A relocatable object (ELF), its entry's name and its parameters.
 
-    ``schedule`` and ``loops`` are what it was made from, in the process that made it; elsewhere they are None.
+    ``algorithm`` names the definition of its workload that it computes. ``schedule`` and ``loops`` are what it was made
+    from, in the process that made it; elsewhere they are None.
     """
 
     code: bytes
@@ -69,6 +70,7 @@ class KernelObject:
     parameters: tuple[Parameter, ...]
     workspace_bytes: int
     threads: int = 1
+    algorithm: str = "direct"
     schedule: Schedule | None = field(default=None, repr=False, compare=False)
     loops: Loops | None = field(default=None, repr=False, compare=False)
 
@@ -76,10 +78,12 @@ class KernelObject:
         """What another process needs beside the code, as JSON; ``from_header`` reads it back."""
         return {
             "entry": self.entry, "parameters": [p.to_json() for p in self.parameters],
-            "workspace_bytes": self.workspace_bytes, "threads": self.threads,
+            "workspace_bytes": self.workspace_bytes, "threads": self.threads, "algorithm": self.algorithm,
         }  # fmt: skip
 
     @staticmethod
     def from_header(header: dict[str, Any], code: bytes) -> KernelObject:
         parameters = tuple(Parameter.from_json(p) for p in header["parameters"])
-        return KernelObject(code, header["entry"], parameters, header["workspace_bytes"], header["threads"])
+        return KernelObject(
+            code, header["entry"], parameters, header["workspace_bytes"], header["threads"], header["algorithm"]
+        )

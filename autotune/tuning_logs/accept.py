@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from autotune.errors import UsageError
+from autotune.tensor_expr.algorithms import DIRECT, check_algorithms
 from autotune.tuning_logs.records import in_utc
 
 OTHERS = ("equal", "last", "never")
@@ -17,6 +18,7 @@ class Accept:
 
     With a ``toolchain``, records of ``others`` compete with its own (``equal``: a schedule is rebuilt anyway, but a
     time of another release may be out of date), serve where it has none (``last``), or are refused (``never``).
+    ``algorithms``: only records of these definitions of their workload (``alternatives``), None for all.
     A record's time is what the clock of the machine that measured it said.
 
     Raises UsageError for what makes no sense.
@@ -26,12 +28,14 @@ class Accept:
     since: str | None = None
     toolchain: str | None = None
     others: str = "equal"
+    algorithms: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.others not in OTHERS:
             raise UsageError(f"others must be one of {', '.join(OTHERS)}, not {self.others!r}")
         if self.others != "equal" and self.toolchain is None:
             raise UsageError(f"others={self.others!r} needs the toolchain that they are not")
+        object.__setattr__(self, "algorithms", check_algorithms(self.algorithms))
         if self.since is not None:
             object.__setattr__(self, "since", in_utc(self.since))
 
@@ -41,6 +45,12 @@ class Accept:
         conditions = ["status = 'ok'"]
         conditions += ["verified"] * self.verified
         conditions += ["created >= :since"] * (self.since is not None)
+        if self.algorithms is not None:
+            named = ", ".join(f"'{name}'" for name in self.algorithms)
+            found = f"coalesce(json_extract(text, '$.algorithm'), '{DIRECT}')"
+            conditions += [
+                f"sketch_id IN (SELECT id FROM sketches WHERE CASE WHEN json_valid(text) THEN {found} IN ({named}) END)"
+            ]
         return " AND ".join(conditions)
 
     def rank(self, toolchain: str) -> int | None:

@@ -16,6 +16,7 @@ from autotune.schedules.schedule import Schedule
 from autotune.targets.artifact import KernelObject, Parameter
 from autotune.targets.facts import Caches, Target
 from autotune.targets.llvm.generate import ENTRY, generate
+from autotune.tensor_expr.algorithms import DIRECT
 from autotune.tensor_expr.serialize import from_json
 
 CODEGEN_LEVEL = 1  # measured: 2 and 3 give the same code; 0 takes half the time and the code 2.6 times as long
@@ -65,7 +66,10 @@ def build_function(
     parameters = tuple(
         Parameter(p.buffer.name, p.shape, p.buffer.dtype, p.buffer.role, p.layout) for p in function.params
     )
-    return KernelObject(code, ENTRY, parameters, generated.workspace_bytes, threads, schedule, Loops(function))
+    algorithm = schedule.algorithm if schedule is not None else DIRECT
+    return KernelObject(
+        code, ENTRY, parameters, generated.workspace_bytes, threads, algorithm, schedule, Loops(function)
+    )
 
 
 def assembly(schedule: Schedule, target: Target, threads: int = 1) -> str:

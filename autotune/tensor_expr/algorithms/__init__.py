@@ -14,6 +14,7 @@ from autotune.tensor_expr.algorithms.registry import (
     check_algorithms,
     definition,
     definitions,
+    executed_flops,
 )
 
 for _module in pkgutil.iter_modules(__path__):
@@ -21,5 +22,5 @@ for _module in pkgutil.iter_modules(__path__):
 
 __all__ = [
     "DIRECT", "Alternative", "algorithm", "algorithm_names", "algorithm_of", "algorithms", "alternatives",
-    "check_algorithms", "definition", "definitions",
+    "check_algorithms", "definition", "definitions", "executed_flops",
 ]  # fmt: skip

@@ -79,13 +79,15 @@ def algorithm_names() -> tuple[str, ...]:
 
 
 def check_algorithms(given: str | Iterable[str] | None) -> tuple[str, ...] | None:
-    """The names of accepted algorithms, as a sequence or separated by commas; None, which accepts all, stays None.
+    """The names of accepted algorithms, as a sequence or separated by commas; None, as ``all`` is, accepts every one.
 
     Raises ``UsageError`` for an unknown name, which names the known ones, and for none at all.
     """
-    if given is None:
+    if given is None or given == "all":
         return None
-    names = tuple(dict.fromkeys(name.strip() for name in given.split(",")) if isinstance(given, str) else given)
+    if not isinstance(given, Iterable):
+        raise UsageError(f"algorithms are names, or one string of them separated by commas, not {given!r}")
+    names = tuple(dict.fromkeys([name.strip() for name in given.split(",")] if isinstance(given, str) else given))
     for name in names:
         if name not in algorithm_names():
             raise unknown("algorithm", name, algorithm_names())
@@ -96,13 +98,15 @@ def check_algorithms(given: str | Iterable[str] | None) -> tuple[str, ...] | Non
 
 def definition(workload: Workload, name: str) -> Tensor:
     """The workload's output as an algorithm defines it; ``UsageError`` where that algorithm cannot compute it."""
-    if name == DIRECT:
-        return workload.output
+    return workload.output if name == DIRECT else _alternative(workload, name).output
+
+
+def _alternative(workload: Workload, name: str) -> Alternative:
     define = _ALGORITHMS.get(workload.operator, {}).get(name)
     found = define(workload) if define is not None else None
     if found is None:
         raise UsageError(f"{workload.text} has no algorithm {name!r}; it has: {', '.join(definitions(workload))}")
-    return found.output
+    return found
 
 
 def definitions(workload: Workload, accepted: Iterable[str] | None = None) -> dict[str, Tensor]:
@@ -116,6 +120,12 @@ def definitions(workload: Workload, accepted: Iterable[str] | None = None) -> di
     if not left:
         raise UsageError(f"{workload.text} has the algorithms {', '.join(found)}, of which none is accepted")
     return left
+
+
+def executed_flops(workload: Workload, name: str) -> int:
+    """Arithmetic operations that a kernel by this algorithm executes at least: fewer than ``workload.flops`` for one
+    that saves multiplications."""
+    return workload.flops if name == DIRECT else _alternative(workload, name).flops
 
 
 def algorithm_of(schedule_text: str) -> str:
