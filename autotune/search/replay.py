@@ -17,11 +17,12 @@ from autotune.search.space import SearchSpace
 from autotune.search.strategies import Factory, make_strategy
 from autotune.targets.facts import TARGETS, Caches, Target
 from autotune.targets.host import native_target
+from autotune.tensor_expr.algorithms import check_algorithms
 from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Database, Record, Run, Task
 
-_NEEDED = ("strategy", "cost_model", "trials", "batch", "after", "caches")  # among the options that a run stores
+_NEEDED = ("strategy", "cost_model", "trials", "batch", "after", "caches", "algorithms")  # among the options that a run stores
 _Log = Mapping[int, Mapping[int, Record]]  # by batch and row
 
 
@@ -86,7 +87,8 @@ def replay(
     known = workload or _workload(task)
     if known.text != task.workload.text:
         raise UsageError(f"the run tuned {task.workload.text}, not {known.text}")
-    space = SearchSpace(known.output, _target(run, task), task.threads)
+    accepted = check_algorithms(run.options["algorithms"])
+    space = SearchSpace(known, _target(run, task), task.threads, algorithms=accepted)
     options = TuneOptions(
         trials=run.options["trials"], batch=run.options["batch"], seed=run.seed,
         strategy=strategy or run.options["strategy"],
