@@ -59,8 +59,9 @@ def tune(
     operator: What, target: str | Target = "native", trials: int = DEFAULTS.trials, *, threads: int = 1,
     budget: float | None = DEFAULTS.budget, patience: int | None = DEFAULTS.patience,
     stop_at: float | None = DEFAULTS.stop_at, strategy: str | Factory = DEFAULTS.strategy,
-    cost_model: str | CostModel = DEFAULTS.cost_model, seed: int = DEFAULTS.seed, database: Where = None,
-    algorithms: Algorithms = DEFAULTS.algorithms, listeners: Sequence[Listener] = (), verify: bool = False,
+    cost_model: str | CostModel = DEFAULTS.cost_model, transfer: bool = DEFAULTS.transfer,
+    seed: int = DEFAULTS.seed, database: Where = None, algorithms: Algorithms = DEFAULTS.algorithms,
+    listeners: Sequence[Listener] = (), verify: bool = False,
     **params: int | str | bool,
 ) -> TuneResult:  # fmt: skip
     """Search for the fastest schedule on this machine, keeping every trial in the database.
@@ -69,8 +70,9 @@ def tune(
     more. ``budget`` is in seconds of wall clock, ``database`` a path, a server's URL or an
     open database (default: the user's own).
     The search ends early when ``patience`` trials in a row brought no improvement by 1%, or when the best reaches the
-    fraction ``stop_at`` of what the roofline of this machine allows. ``cost_model`` is the name of one, or an object
-    with the methods of ``CostModel``; ``strategy`` the name of one, or a class of your own like
+    fraction ``stop_at`` of what the roofline of this machine allows. ``cost_model`` is the name of one, the JSON file
+    of one that was saved, or an object with the methods of ``CostModel``; with ``transfer``, a learned one begins with
+    what the database has of other workloads and devices. ``strategy`` is the name of one, or a class of your own like
     ``Strategy``. A strategy that fails ends the search, and ``stopped`` in the result says how it failed.
     ``algorithms`` names the definitions of the operator that are searched, as a
     sequence or separated by commas, such as ``"direct,im2col"``: ``direct`` is its own, ``alternatives`` tells the
@@ -84,7 +86,7 @@ def tune(
     """
     options = TuneOptions(
         trials=trials, budget=budget, patience=patience, stop_at=stop_at, strategy=strategy, seed=seed, check=verify,
-        algorithms=check_algorithms(algorithms),
+        algorithms=check_algorithms(algorithms), transfer=transfer,
         cost_model=cost_model if isinstance(cost_model, str) else type(cost_model).__name__,
     )  # fmt: skip
     task = tuning_task(operator, target, threads, **params)

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autotune import tuning_logs
 from autotune.cost_model.analytic import estimate
 from autotune.cost_model.features import FEATURE_VERSION, SCHEMA
 from autotune.cost_model.models import cost_models, load_model, make_cost_model
 from autotune.cost_model.models.xgboost import LearnedModel
 from autotune.cost_model.nest import describe
+from autotune.cost_model.recorded import measured
 from autotune.cost_model.rounds import judge, rank_correlation
+from autotune.cost_model.transfer import transferred
 from autotune.errors import UsageError
 from autotune.lowering.ir import For, If, Load, Stmt, Store, children, loads, statements
 from autotune.lowering.pipeline import lower
@@ -21,6 +24,7 @@ from autotune.search.space import SearchSpace
 from autotune.targets.facts import X86_AVX512
 from autotune.tensor_expr.expr import Const
 from autotune.tensor_expr.operators import get_operator
+from autotune.tuning_logs import Database
 
 
 def updates(stmt: Stmt, buffer: str, times: int = 1) -> int:
@@ -187,3 +191,64 @@ def test_ranks_are_shared_by_equal_values() -> None:
     # By hand: ranks 0.5, 0.5, 2 against 0, 1, 2.
     assert rank_correlation(np.array([1.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0])) == pytest.approx(0.75**0.5)
     assert rank_correlation(np.ones(4), np.arange(4.0)) == 0.0
+
+
+# -- transfer ------------------------------------------------------------------------------------------------------
+
+
+def logged_tasks(database: Database, sizes: list[int]) -> list[tuning_logs.Task]:
+    """Trials of matmuls of some sizes, as if every schedule that packs nothing took four times its estimate."""
+    tasks = []
+    for number, size in enumerate(sizes):
+        workload = get_operator("matmul")(m=size, n=size, k=size)
+        space = SearchSpace(workload.output, X86_AVX512)
+        drawn = space.evaluate(space.sample(np.random.default_rng(number), 200))
+        rows = np.flatnonzero(drawn.legal)[:60]
+        task = tuning_logs.Task(
+            tuning_logs.Workload(workload.text, workload.operator, dict(workload.params)),
+            tuning_logs.TargetInfo("x86_avx512", "x86_avx512"),
+            tuning_logs.DeviceInfo("cpu", f"cpu {number}"),
+            threads=1,
+            toolchain="none",
+            space_version="1",
+        )
+        run = tuning_logs.Run(run_id=f"run {size}", seed=0, package_version="1", llvm_version="1")
+        database.start_run(run, task)
+        for row in rows:
+            schedule = space.sketches[int(drawn.population.sketch[row])].schedule
+            packs = any(step.name == "cache_read" for step in schedule.steps)
+            log_seconds = drawn.features[row, 0] - 33.0 - number + (0.0 if packs else 2.0)
+            record = tuning_logs.Record(
+                trial=f"{size} {row}", run_id=run.run_id, sketch=schedule.text, seed=0,
+                knobs=space.knobs(drawn.population, int(row)), seconds=float(2.0**log_seconds),
+            )  # fmt: skip
+            database.add(record, task)
+        tasks.append(task)
+    return tasks
+
+
+def test_a_model_starts_with_what_other_workloads_teach_unless_it_misleads(tmp_path: Path) -> None:
+    with Database.open(tmp_path / "trials.db") as database:
+        *known, new = logged_tasks(database, [64, 96, 128, 160])
+        workload = get_operator("matmul")(m=160, n=160, k=160)
+        own = measured(workload, X86_AVX512, 1, database.records(new))
+        assert len(own) == 60
+        found = transferred(database, new, X86_AVX512, seed=0)
+        assert found is not None and new not in found.tasks
+        assert [task.workload.params["m"] for task in found.tasks] == [128, 96, 64], "the nearest first"
+        again = transferred(database, new, X86_AVX512, seed=0)
+        assert again is not None and (again.predict(own.features) == found.predict(own.features)).all()
+        first = database.records(known[0])[-1].trial
+        until = transferred(database, new, X86_AVX512, seed=0, until=first)
+        assert until is not None and until.tasks == (known[0],), "what was stored later does not count"
+
+    cold, warm = LearnedModel(), LearnedModel()
+    warm.warm_start(found)
+    ranks = [rank_correlation(model.predict(own.features), own.log_seconds) for model in (cold, warm)]
+    assert ranks[1] > ranks[0] + 0.05
+    warm.update(own.features, own.log_seconds)
+    assert warm.start is found
+    misled = LearnedModel()
+    misled.warm_start(found)
+    misled.update(own.features, 2 * own.features[:, 0] - own.log_seconds)
+    assert misled.start is None

@@ -53,7 +53,11 @@ def tune_command(operator: Operator) -> click.Command:
         ),
         click.Option(
             ["--cost-model"], default=DEFAULTS.cost_model, show_default=True,
-            help=f"what the search ranks candidates by: one of {', '.join(cost_models())}",
+            help=f"what the search ranks candidates by: one of {', '.join(cost_models())}, or a model's file.json",
+        ),
+        click.Option(
+            ["--transfer"], is_flag=True,
+            help="a learned cost model begins with what the database has of other workloads and devices",
         ),
         algorithms_option(",".join(DEFAULTS.algorithms or ("all",))),
         click.Option(["--seed"], type=int, default=DEFAULTS.seed, show_default=True, help="of all random choices"),
@@ -70,7 +74,8 @@ def tune_command(operator: Operator) -> click.Command:
 
 def _tune(
     operator: Operator, *, target: str, trials: int, threads: int, budget: float | None,
-    patience: int | None, stop_at: float | None, strategy: str, cost_model: str, algorithms: str, seed: int,
+    patience: int | None, stop_at: float | None, strategy: str, cost_model: str, transfer: bool, algorithms: str,
+    seed: int,
     database: str | None, verify: bool, as_json: bool, quiet: bool, **params: Any,
 ) -> None:  # fmt: skip
     path = database or str(default_path())
@@ -79,7 +84,8 @@ def _tune(
         result = tune(
             workload, target, trials, threads=threads, budget=budget, patience=patience, stop_at=stop_at,
             strategy=load_object(strategy) if ":" in strategy else strategy, cost_model=cost_model,
-            algorithms=algorithms, seed=seed, database=path, listeners=[bar] if bar else [], verify=verify,
+            transfer=transfer, algorithms=algorithms, seed=seed, database=path, listeners=[bar] if bar else [],
+            verify=verify,
         )  # fmt: skip
     click.echo(one_object(tune_json(result, path)) if as_json else tune_summary(result, path, trials))
     if result.interrupted:

@@ -12,7 +12,9 @@ from autotune.cost_model.features import SCHEMA, evaluate
 from autotune.errors import AutotuneError
 from autotune.schedules.schedule import Schedule
 from autotune.targets.facts import Target
+from autotune.tensor_expr.algorithms import algorithm_of, definitions
 from autotune.tensor_expr.tensor import Tensor
+from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Record
 
 
@@ -27,17 +29,21 @@ class Measured:
         return len(self.log_seconds)
 
 
-def measured(output: Tensor, target: Target, threads: int, records: Sequence[Record]) -> Measured:
+def measured(workload: Workload, target: Target, threads: int, records: Sequence[Record]) -> Measured:
     """The records' trials in their order, but those that failed and those whose steps cannot be replayed here.
 
     Sketches are replayed once each, over columns of all their records' knobs.
     """
+    outputs = definitions(workload, None)
     by_sketch: dict[str, list[int]] = {}
     for number, record in enumerate(records):
         if record.status == "ok" and record.seconds:
             by_sketch.setdefault(record.sketch, []).append(number)
     features = np.full((len(records), len(SCHEMA)), np.nan, np.float32)
     for sketch, numbers in by_sketch.items():
+        output = outputs.get(algorithm_of(sketch))
+        if output is None:
+            continue
         found = _features(output, target, threads, sketch, [records[number] for number in numbers])
         if found is not None:
             features[numbers] = found

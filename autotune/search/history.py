@@ -61,7 +61,8 @@ def run_record(run_id: str, task: TuningTask, options: TuneOptions, history: His
         "strategy": strategy_name(options.strategy),
         "batch": options.batch,
     }
-    asked |= {"cost_model": options.cost_model, "patience": options.patience, "stop_at": options.stop_at}
+    asked |= {"cost_model": options.cost_model, "transfer": options.transfer}
+    asked |= {"patience": options.patience, "stop_at": options.stop_at}
     asked |= {"after": history.after, "caches": astuple(task.target.caches)}
     asked["algorithms"] = ",".join(options.algorithms or ("all",))
     return Run(

@@ -26,6 +26,7 @@ class TuneOptions:
     that are searched (``alternatives``), None for all of them.
     ``check``: verify the IR of every candidate between passes, and LLVM's, while it is built.
     ``strategy``: the name of one, or a class that is made with a space, a cost model and a seed.
+    ``transfer``: a learned model begins with what the database has of other workloads and devices.
     ``batch`` candidates are proposed at a time; ``finalists`` of the best are measured again head to head, in
     ``rounds``.
     """
@@ -37,6 +38,7 @@ class TuneOptions:
     algorithms: tuple[str, ...] | None = (DIRECT,)
     strategy: str | Factory = "evolutionary"
     cost_model: str = "xgboost"
+    transfer: bool = False
     seed: int = 0
     batch: int = 16
     finalists: int = 6

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from autotune.cost_model.models import CostModel, make_cost_model
+from autotune.cost_model.transfer import warm_start
 from autotune.errors import AutotuneError, UsageError
 from autotune.schedules.sketches import SPACE_VERSION
 from autotune.search.exploration import Batch, Exploration
@@ -22,7 +23,15 @@ from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.workload import Workload
 from autotune.tuning_logs import Database, Record, Run, Task
 
-_NEEDED = ("strategy", "cost_model", "trials", "batch", "after", "caches", "algorithms")  # among the options that a run stores
+_NEEDED = (
+    "strategy",
+    "cost_model",
+    "trials",
+    "batch",
+    "after",
+    "caches",
+    "algorithms",
+)  # among the options that a run stores
 _Log = Mapping[int, Mapping[int, Record]]  # by batch and row
 
 
@@ -95,6 +104,8 @@ def replay(
     )  # fmt: skip
     chosen = make_cost_model(model or run.options["cost_model"], run.seed)
     history = load_history(database, task, space, run.options["after"])
+    if run.options.get("transfer"):
+        warm_start(chosen, database, task, space.target, run.seed, history.after)
     searching = make_strategy(options.strategy, space, chosen, run.seed)
     exploration = Exploration(space, searching, chosen, options, history)
     trials, divergence = _follow(exploration, log)

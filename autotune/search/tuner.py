@@ -14,6 +14,7 @@ from typing import Any
 
 from autotune.cost_model.models import CostModel, make_cost_model
 from autotune.cost_model.rounds import Round
+from autotune.cost_model.transfer import warm_start
 from autotune.errors import AutotuneError
 from autotune.measure.builders import BuildResult
 from autotune.measure.results import MeasureResult
@@ -164,6 +165,9 @@ class Tuner:
         history = load_history(self.database, self.task.key, self.space)
         self.database.start_run(run_record(self.run_id, self.task, self.options, history), self.task.key)
         self.tally, self._refused = Tally(history.records), history.refused
+        if self.options.transfer:
+            key, target = self.task.key, self.task.target
+            warm_start(self.model, self.database, key, target, self.options.seed, history.after)
         exploration = Exploration(self.space, self.strategy, self.model, self.options, history)
         self._watch.lap("resume")
         return exploration
