@@ -243,17 +243,17 @@ def test_what_is_no_database_of_ours_is_left_alone(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 400 KiB."""
+    """A file system of 800 KiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", str(folder)], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=800k", "none", str(folder)], capture_output=True)
     if mounted.returncode:
         pytest.skip("mounting a small file system is not permitted here")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("free", [100 << 10, 0])
+@pytest.mark.parametrize("free", [400 << 10, 0])
 def test_a_full_disk(small_disk: Path, free: int) -> None:
     """Full in the middle of a run, and from the beginning."""
     path = small_disk / "tuning.db"
