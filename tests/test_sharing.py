@@ -247,6 +247,15 @@ class TestRefusals:
         with Database.open(server.path, readonly=True) as database:
             assert database.find("other-1") is None
 
+    def test_the_audits_address_cannot_be_claimed(self, post: Ask, server: Served, tmp_path: Path) -> None:
+        forged = {"X-Forwarded-For": "10.1.2.3", "Forwarded": "for=10.1.2.3"}
+        assert post("/v1/records", "".join(lines_of(tmp_path, "forged", 3)), **forged).json() == {
+            "new": 3,
+            "already": 0,
+        }
+        with Database.open(server.path, readonly=True) as database:
+            assert database.query("SELECT DISTINCT address FROM audit") == [{"address": "127.0.0.1"}]
+
     def test_too_large(self, post: Ask) -> None:
         answer = post("/v1/records", b" " * (MOST_BYTES + 1))
         assert answer.status_code == 413 and "larger than 32 MiB" in answer.json()["error"]

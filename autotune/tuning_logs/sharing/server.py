@@ -10,7 +10,7 @@ import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -149,6 +149,8 @@ async def _body(request: Request) -> bytes:
                     parts.append(part)
     except TimeoutError as error:
         raise HTTPException(408, f"the request did not arrive within {_BODY_SECONDS:.0f} s") from error
+    except ClientDisconnect as error:  # nobody hears this
+        raise HTTPException(400, "the request was cut off") from error
     if size > MOST_BYTES:
         raise HTTPException(413, f"the request is larger than {MOST_BYTES // 2**20} MiB")
     return b"".join(parts)

@@ -78,6 +78,7 @@ def serve(path: Path, listening: socket.socket, access: Access) -> None:
     config = uvicorn.Config(
         Server(path, access.tokens).application(), ssl_certfile=access.certificate, ssl_keyfile=access.key,
         log_level="warning", server_header=False, limit_concurrency=_AT_ONCE, lifespan="off",
+        proxy_headers=False,  # whoever sends them could write any address into the audit
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )  # fmt: skip
     with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has shut down
