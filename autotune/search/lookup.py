@@ -12,13 +12,15 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from autotune.cost_model.models.analytic import AnalyticModel
 from autotune.errors import AutotuneError
 from autotune.lowering.pipeline import lower
 from autotune.schedules.schedule import Schedule
-from autotune.schedules.sketches import SPACE_VERSION
+from autotune.schedules.sketches import SPACE_VERSION, Sketch
 from autotune.search.relegalize import relegalized
-from autotune.search.space import SearchSpace
+from autotune.search.space import Population, SearchSpace
 from autotune.search.strategies import make_strategy
 from autotune.search.task import toolchain
 from autotune.targets.facts import Target
@@ -29,6 +31,7 @@ from autotune.tuning_logs import Accept, DatabaseError, DeviceInfo, Record, Task
 from autotune.tuning_logs import Workload as LoggedWorkload
 from autotune.tuning_logs.accept import VERIFIED
 
+LEEWAY = 1.2  # by which a near schedule may seem slower than the analytic choice
 CHOICES = 8  # of the analytic model, in case that the first ones cannot be lowered
 
 
@@ -67,6 +70,22 @@ class Asked:
         except AutotuneError:
             return None
 
+    @cached_property
+    def analytic(self) -> Schedule | None:
+        """The analytic model's choice: of the operator's own definition, unless others are asked for by name."""
+        own = self if self.algorithms else Asked(self.workload, self.target, self.threads, (DIRECT,))
+        return analytic_choice(own.space, self.target)
+
+    def seems_slow(self, schedule: Schedule) -> bool:
+        """Whether the analytic model gives a schedule much more time than its own choice."""
+        return self.analytic is not None and self._estimate(schedule) > self._estimate(self.analytic) * LEEWAY
+
+    def _estimate(self, schedule: Schedule) -> float:
+        """Seconds by the analytic model."""
+        alone = SearchSpace(self.workload, self.target, self.threads, [Sketch("", schedule)], self.algorithms)
+        described = alone.evaluate(Population(np.zeros(1, np.int64), np.zeros((1, 0), np.int64)))
+        return float(2.0 ** AnalyticModel().predict(described.features)[0])
+
 
 def find_schedule(
     workload: Workload,
@@ -84,11 +103,8 @@ def find_schedule(
         found = _exact(asked, database, accept) or find_near(asked, database, accept)
         if found is not None:
             return found
-    # What nobody has measured here computes by the operator's own definition, unless others are asked for by name.
-    unmeasured = asked if accept.algorithms else Asked(workload, target, threads, (DIRECT,))
-    schedule = analytic_choice(unmeasured.space, target)
-    if schedule is not None:
-        return Found(schedule, "analytic")
+    if asked.analytic is not None:
+        return Found(asked.analytic, "analytic")
     name, output = next(iter(definitions(workload, accept.algorithms).items()))
     return Found(Schedule(output, algorithm=name), "default")
 
@@ -119,7 +135,11 @@ def _exact(asked: Asked, database: TuningDatabase, accept: Accept) -> Found | No
 
 
 def find_near(asked: Asked, database: TuningDatabase, accept: Accept = VERIFIED) -> Found | None:
-    """The schedule of the nearest record that can be made legal for what is asked; None where there is none."""
+    """The schedule of the nearest record that can be made legal for what is asked; None where there is none.
+
+    A schedule that seems slow here is passed over: the tiles of another shape may not fit this one. In what
+    benchmarks/nearness.py measured, schedules to which the model gave over ``LEEWAY`` times its own choice's time lost.
+    """
     here = host_device() if supports(asked.target) else None
     device = DeviceInfo(here.name, here.text, here.facts) if here else None
     workload = LoggedWorkload(asked.workload.text, asked.workload.operator, dict(asked.workload.params))
@@ -127,7 +147,7 @@ def find_near(asked: Asked, database: TuningDatabase, accept: Accept = VERIFIED)
         if asked.space is None:
             return None
         schedule = relegalized(asked.space, neighbour.record.sketch, neighbour.record.knobs)
-        if schedule is not None:
+        if schedule is not None and not asked.seems_slow(schedule):
             return Found(schedule, "near", neighbour.record, neighbour.task, neighbour.distance)
     return None
 
