@@ -61,8 +61,7 @@ def tune(
     stop_at: float | None = DEFAULTS.stop_at, strategy: str | Factory = DEFAULTS.strategy,
     cost_model: str | CostModel = DEFAULTS.cost_model, transfer: bool = DEFAULTS.transfer,
     seed: int = DEFAULTS.seed, database: Where = None, algorithms: Algorithms = DEFAULTS.algorithms,
-    listeners: Sequence[Listener] = (), verify: bool = False,
-    **params: int | str | bool,
+    listeners: Sequence[Listener] = (), verify: bool = False, cache: str = "warm", **params: int | str | bool,
 ) -> TuneResult:  # fmt: skip
     """Search for the fastest schedule on this machine, keeping every trial in the database.
 
@@ -74,9 +73,9 @@ def tune(
     of one that was saved, or an object with the methods of ``CostModel``; with ``transfer``, a learned one begins with
     what the database has of other workloads and devices. ``strategy`` is the name of one, or a class of your own like
     ``Strategy``. A strategy that fails ends the search, and ``stopped`` in the result says how it failed.
-    ``algorithms`` names the definitions of the operator that are searched, as a
-    sequence or separated by commas, such as ``"direct,im2col"``: ``direct`` is its own, ``alternatives`` tells the
-    others and what they err; None accepts all.
+    ``algorithms`` names the definitions of the operator that are searched, as a sequence or separated by commas, such
+    as ``"direct,im2col"``: ``direct`` is its own, ``alternatives`` tells the others and what they err; None accepts
+    all. ``cache``: kernels are timed ``warm``, or ``cold``, with their memory in no cache; the two are tasks apart.
     Ctrl-C ends the search early, and the best so far is returned. ``verify``: every candidate's loops are checked
     between the passes that make them, and the winner's are interpreted (``proof`` in the result says how); where they
     do not compute what the operator means, ``AutotuneError`` is raised.
@@ -89,7 +88,7 @@ def tune(
         algorithms=check_algorithms(algorithms), transfer=transfer,
         cost_model=cost_model if isinstance(cost_model, str) else type(cost_model).__name__,
     )  # fmt: skip
-    task = tuning_task(operator, target, threads, **params)
+    task = replace(tuning_task(operator, target, threads, **params), cache=cache)
     definitions(task.workload, options.algorithms)  # refuses before anything runs
     model = make_cost_model(cost_model, options.seed)
     with open_database(database) as opened:

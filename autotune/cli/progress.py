@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Spinner
 from rich.progress import Progress as Live
 from rich.text import Text
 
-from autotune.cli.report import speed
+from autotune.cli.report import of_limit, speed
 from autotune.search.events import Listener, Progress, TuneResult
 from autotune.tuning_logs import Record
 
@@ -29,13 +29,11 @@ def seconds_left(progress: Progress) -> float | None:
 
 
 def best_so_far(progress: Progress) -> str:
-    """Time, GFLOP/s and share of the peak of the fastest trial so far."""
+    """Time and GFLOP/s of the fastest trial so far, and how far that is from the hardware's limit."""
     if progress.best_seconds is None:
         return "nothing yet"
-    peak = progress.peak_flops * progress.task.threads if progress.peak_flops else None
-    flops = progress.task.workload.flops
-    executed = progress.best_flops or flops
-    return speed(progress.best_seconds, flops, executed / progress.best_seconds / peak if peak else None)
+    reached = of_limit(progress.limit, progress.limit_fraction)
+    return speed(progress.best_seconds, progress.task.workload.flops, None) + (f", {reached}" if reached else "")
 
 
 def rate(progress: Progress) -> str:

@@ -26,6 +26,12 @@ def speed(seconds: float, flops: int, peak_fraction: float | None) -> str:
     return f"{duration(seconds)}, {flops / seconds / 1e9:.1f} GFLOP/s{share}"
 
 
+def of_limit(limit: str, fraction: float | None) -> str:
+    """The share of what the roofline allows; empty where that is unknown."""
+    roofs = {"compute": "peak", "memory": "the memory's limit"}
+    return "" if fraction is None else f"{fraction:.1%} of {roofs[limit]}"
+
+
 def evidence(record: Record, task: Task, workload: Workload) -> dict[str, str]:
     """What is known of a stored measurement: its figures, whether they were checked, and when and how it was made."""
     error = "" if record.max_error is None else f", max error {record.max_error:.1e} of the largest value"
@@ -85,7 +91,8 @@ def tune_json(result: TuneResult, database: str) -> dict[str, Any]:
     return {
         "workload": result.task.workload.text, "target": result.task.target.name, "device": result.task.device.name,
         "trials": result.trials, "failed": result.failed, "best_seconds": result.seconds, "gflops": result.gflops,
-        "peak_fraction": result.peak_fraction, "verified": result.verified, "seconds": result.elapsed,
+        "peak_fraction": result.peak_fraction, "limit": result.limit, "limit_fraction": result.limit_fraction,
+        "verified": result.verified, "seconds": result.elapsed,
         "trials_per_second": result.trials_per_second, "database": database, "new_trials": result.new_trials,
         "algorithm": result.algorithm, "max_error": result.max_error,
         "proof": result.proof or None, "stopped": result.stopped or None, "source": result.source,
@@ -100,6 +107,8 @@ def tune_summary(result: TuneResult, database: str, total: int) -> str:
     rows = {"target": f"{task.target.name} on {task.device.name}, {plural(task.threads, 'thread')}"}
     if result.seconds is not None:
         rows["best"] = speed(result.seconds, task.workload.flops, result.peak_fraction)
+        if result.limit == "memory" and result.limit_fraction is not None:
+            rows["limit"] = f"{of_limit(result.limit, result.limit_fraction)}: all inputs read, outputs written once"
         rows["best"] += "" if result.confirmed else " in its trial: no final confirmed it"
         rows["verified"] = f"yes, max error {result.max_error:.1e} of the largest value" if result.verified else "no"
     if result.algorithm != DIRECT:

@@ -28,6 +28,7 @@ from autotune.cost_model.models import cost_models
 from autotune.errors import AutotuneError
 from autotune.search.events import TuneResult
 from autotune.search.strategies import strategies
+from autotune.search.task import CACHES
 from autotune.tensor_expr.operators import Operator
 
 
@@ -60,6 +61,10 @@ def tune_command(operator: Operator) -> click.Command:
             help="a learned cost model begins with what the database has of other workloads and devices",
         ),
         algorithms_option(",".join(DEFAULTS.algorithms or ("all",))),
+        click.Option(
+            ["--cache"], type=click.Choice(CACHES), default="warm", show_default=True,
+            help="time kernels with their data in the caches, or in none: results of their own",
+        ),
         click.Option(["--seed"], type=int, default=DEFAULTS.seed, show_default=True, help="of all random choices"),
         database_option(),
         verify_option("check every candidate's loops between passes, and interpret the winner's"),
@@ -75,17 +80,15 @@ def tune_command(operator: Operator) -> click.Command:
 def _tune(
     operator: Operator, *, target: str, trials: int, threads: int, budget: float | None,
     patience: int | None, stop_at: float | None, strategy: str, cost_model: str, transfer: bool, algorithms: str,
-    seed: int,
-    database: str | None, verify: bool, as_json: bool, quiet: bool, **params: Any,
+    cache: str, seed: int, database: str | None, verify: bool, as_json: bool, quiet: bool, **params: Any,
 ) -> None:  # fmt: skip
     path = database or str(default_path())
     workload = operator(**params)
     with nullcontext() if quiet else ProgressBar() as bar:
         result = tune(
             workload, target, trials, threads=threads, budget=budget, patience=patience, stop_at=stop_at,
-            strategy=load_object(strategy) if ":" in strategy else strategy, cost_model=cost_model,
-            transfer=transfer, algorithms=algorithms, seed=seed, database=path, listeners=[bar] if bar else [],
-            verify=verify,
+            strategy=load_object(strategy) if ":" in strategy else strategy, cost_model=cost_model, transfer=transfer,
+            algorithms=algorithms, cache=cache, seed=seed, database=path, listeners=[bar] if bar else [], verify=verify,
         )  # fmt: skip
     click.echo(one_object(tune_json(result, path)) if as_json else tune_summary(result, path, trials))
     if result.interrupted:

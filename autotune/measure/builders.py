@@ -59,7 +59,8 @@ class _Builder:
 class BuilderPool:
     """Builds requests (JSON objects that ``options.function`` understands) in processes of their own.
 
-    Builders start with the first requests. For one thread. Raises AutotuneError where a builder cannot even start.
+    Builders start with the first requests, or with ``start``. For one thread. Raises AutotuneError where a builder
+    cannot even start.
     """
 
     def __init__(self, options: BuildOptions | None = None) -> None:
@@ -81,6 +82,11 @@ class BuilderPool:
     def connections(self) -> list[Connection]:
         """What to wait on between polls."""
         return [connection for builder in self._builders for connection in builder.process.connections()]
+
+    def start(self) -> None:
+        """Start the builders now, so that they are ready when the first request comes."""
+        for builder in self._builders:
+            builder.process.start()
 
     def submit(self, ident: Hashable, request: dict[str, Any]) -> None:
         """Queue a build."""

@@ -46,9 +46,14 @@ class LocalMeasurer:
         """What to wait on between polls."""
         return self._worker.connections()
 
-    def submit(self, ident: Hashable, kernel: KernelObject, best_seconds: float = math.inf) -> None:
-        """Queue a candidate; ``best_seconds`` is the time to beat, which lets hopeless ones stop early."""
-        self._queue.append((ident, kernel, best_seconds))
+    def start(self) -> None:
+        """Start the worker now, so that it is ready when the first candidate comes."""
+        self._prepare()
+        self._served = 0
+
+    def submit(self, ident: Hashable, kernel: KernelObject, best_ratio: float = math.inf) -> None:
+        """Queue a candidate; ``best_ratio`` is the time to beat in baselines, which lets hopeless ones stop early."""
+        self._queue.append((ident, kernel, best_ratio))
         if len(self._queue) == 1:
             self._send_next()
 
@@ -66,10 +71,10 @@ class LocalMeasurer:
                 self._send_next()
         return results
 
-    def measure(self, kernel: KernelObject, best_seconds: float = math.inf) -> MeasureResult:
+    def measure(self, kernel: KernelObject, best_ratio: float = math.inf) -> MeasureResult:
         """Measure one candidate and wait for its result. Nothing else may be queued."""
         assert not self._queue, "measure waits for one candidate; poll the queued ones first"
-        self.submit(None, kernel, best_seconds)
+        self.submit(None, kernel, best_ratio)
         while not (results := self.poll()):
             wait_any([self])
         return results[0][1]
@@ -104,7 +109,7 @@ class LocalMeasurer:
         self._prepare()
         self._began = time.monotonic()
         # JSON has no infinity: no best time yet is none.
-        header = {"kind": "measure", "kernel": kernel.header(), "best_seconds": best if math.isfinite(best) else None}
+        header = {"kind": "measure", "kernel": kernel.header(), "best_ratio": best if math.isfinite(best) else None}
         self._worker.submit(header, kernel.code, timeout=self._options.timeout_seconds)
 
     def _prepare(self) -> None:
@@ -114,15 +119,19 @@ class LocalMeasurer:
             return
         self._served = 1
         task = self._task
-        probe = task.instruments.probe
+        probe, memory = task.instruments.probe, task.instruments.memory
         header = {
             "kind": "prepare", "parameters": [parameter.to_json() for parameter in task.parameters],
             "directory": str(task.directory.absolute()), "tolerances": task.tolerances, "flops": task.flops,
-            "threads": task.threads, "options": asdict(self._options),
+            "threads": task.threads, "floor": task.floor, "options": asdict(self._options),
             "alternatives": {name: asdict(bar) for name, bar in task.alternatives.items()},
             "probe": {"flops_per_iteration": probe.flops_per_iteration, "data_bytes": probe.data_bytes},
         }  # fmt: skip
-        self._worker.send(header, task.instruments.timer, probe.code)
+        blobs = [task.instruments.timer, task.instruments.flush, probe.code]
+        if memory is not None:
+            header["memory"] = {"read": memory.read, "written": memory.written, "scale": memory.scale}
+            blobs.append(memory.code)
+        self._worker.send(header, *blobs)
 
     def _results(self, outcome: Reply | Failure) -> list[MeasureResult]:
         """The results of a request: one, or one for each kernel of a comparison."""

@@ -46,6 +46,7 @@ class MeasureTask:
     instruments: Instruments
     threads: int = 1
     alternatives: Mapping[str, Bar] = field(default_factory=dict)
+    floor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,10 @@ class MeasureOptions:
     """How long to measure; all times in seconds.
 
     A sample runs the kernel as often as ``min_sample_seconds`` needs. Samples are taken from ``min_samples`` to
-    ``max_samples``, until they lie within ``spread`` of their median or ``max_seconds`` are over; only one is taken
-    of a kernel slower than ``race_factor`` times the best. A candidate may take ``timeout_seconds`` in all, and
-    ``memory_bytes`` beyond what the task's arrays need.
+    ``max_samples``, until their confidence interval lies above the best time so far or is no wider than ``spread`` of
+    their median, or ``max_seconds`` are over; only one is taken of a kernel slower than ``race_factor`` times the best.
+    A candidate may take ``timeout_seconds`` in all, and ``memory_bytes`` beyond what the task's arrays need. ``cache``
+    is ``warm``, or ``cold``: then a sample is one run, before which the kernel's memory is flushed from all caches.
     """
 
     min_sample_seconds: float = 1e-3
@@ -66,6 +68,7 @@ class MeasureOptions:
     race_factor: float = 1.5
     timeout_seconds: float = 10.0
     memory_bytes: int = 2 << 30
+    cache: str = "warm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ class MeasureResult:
     ``above-peak``, ``load-error``, ``crash``, ``timeout`` or ``memory``.
 
     ``samples`` are seconds per run, ``seconds`` their median within the 95% interval ``ci_low`` to ``ci_high``,
-    ``probe`` the peak that one core reached beside them in FLOP/s, ``max_error`` relative to the reference's largest
+    ``probe`` the peak that one core reached beside them in FLOP/s, ``baseline`` the seconds that the baseline took
+    beside them, which no kernel can be faster than, ``max_error`` relative to the reference's largest
     value. ``verified`` says that the output was compared and is right. ``parts`` splits ``measure_seconds``, the time
     that the trial took as a whole.
     """
@@ -86,6 +90,7 @@ class MeasureResult:
     ci_low: float = math.inf
     ci_high: float = math.inf
     probe: float = math.nan
+    baseline: float = math.nan
     verified: bool = False
     max_error: float = math.nan
     measure_seconds: float = 0.0
@@ -102,8 +107,8 @@ class Measurer(Protocol):
     def connections(self) -> list[Connection]:
         """What to wait on between polls."""
 
-    def submit(self, ident: Hashable, kernel: KernelObject, best_seconds: float = math.inf) -> None:
-        """Queue a candidate; ``best_seconds`` is the time to beat."""
+    def submit(self, ident: Hashable, kernel: KernelObject, best_ratio: float = math.inf) -> None:
+        """Queue a candidate; ``best_ratio`` is the time to beat, as a multiple of the baseline's."""
 
     def poll(self) -> list[tuple[Hashable, MeasureResult]]:
         """The results since the last call. Never waits."""
@@ -121,7 +126,8 @@ def result_from_reply(reply: Mapping[str, Any], seconds: float) -> MeasureResult
     low, high = median_interval(samples)
     return MeasureResult(
         reply["status"], reply.get("message", ""), samples, statistics.median(samples) if samples else math.inf,
-        low, high, reply.get("probe", math.nan), reply.get("verified", False), reply.get("max_error", math.nan),
+        low, high, reply.get("probe", math.nan), reply.get("baseline", math.nan),
+        reply.get("verified", False), reply.get("max_error", math.nan),
         seconds, reply.get("parts", {}),
     )  # fmt: skip
 

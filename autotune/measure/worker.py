@@ -2,9 +2,9 @@
 
 It imports little, so that it starts fast after a candidate killed it. Messages (see rpc/channel.py):
 
-- ``prepare`` {parameters, directory, tolerances, flops, alternatives, threads, options, probe} + timer and probe
-  objects. No reply.
-- ``measure`` {kernel, best_seconds} + code: replies with one report {status, message, samples, ...}.
+- ``prepare`` {parameters, directory, tolerances, flops, alternatives, threads, floor, options, probe, memory} + timer,
+  flush and probe objects, and the memory probe's where there is one. No reply.
+- ``measure`` {kernel, best_ratio} + code: replies with one report {status, message, samples, ...}.
 - ``compare`` {kernels, rounds} + their codes: replies with {reports}.
 """
 
@@ -19,7 +19,7 @@ from autotune.measure.bench import Bench
 from autotune.measure.child import enter
 from autotune.rpc.channel import ChannelClosed
 from autotune.targets.artifact import KernelObject
-from autotune.targets.instruments import Instruments, Probe
+from autotune.targets.instruments import Instruments, MemoryProbe, Probe
 
 
 def main() -> None:
@@ -45,10 +45,11 @@ class _Worker:
 
     def prepare(self, header: dict[str, Any], blobs: list[bytes]) -> None:
         """Make ready for a task; what fails is told with the next request."""
-        timer, probe = blobs
+        timer, flush, probe, *memory = blobs
         try:
             self._bench = None
-            self._bench = Bench(header, Instruments(timer, Probe(probe, **header["probe"])))
+            stream = MemoryProbe(memory[0], **header["memory"]) if memory else None
+            self._bench = Bench(header, Instruments(timer, flush, Probe(probe, **header["probe"]), stream))
         except (AutotuneError, OSError, ValueError, MemoryError) as error:
             self._problem = f"it could not prepare: {type(error).__name__} {error}"
 
@@ -59,7 +60,7 @@ class _Worker:
         try:
             if header["kind"] == "measure":
                 kernel = KernelObject.from_header(header["kernel"], blobs[0])
-                return self._bench.measure(kernel, header["best_seconds"] or math.inf)
+                return self._bench.measure(kernel, header["best_ratio"] or math.inf)
             kernels = [KernelObject.from_header(*item) for item in zip(header["kernels"], blobs, strict=True)]
             return {"reports": self._bench.compare(kernels, header["rounds"])}
         except AutotuneError as error:

@@ -17,8 +17,10 @@ from autotune.tuning_logs import Record
 class Progress:
     """Where a search stands. ``trials`` and ``failed`` count earlier runs' trials of the task too; times in seconds.
 
-    ``limit_seconds`` is what the roofline allows at least, and ``limit`` which of its roofs that is: ``compute`` or
-    ``memory``. ``best_flops`` counts the operations that the best trial's algorithm executes.
+    ``limit_seconds`` is what the roofline allowed at least beside the best trial: what the interleaved baseline took.
+    ``limit`` says which of its roofs that is: ``compute`` (the peak of multiply-adds) or ``memory`` (reading all inputs
+    and writing the outputs once).
+    ``best_flops`` counts the operations that the best trial's algorithm executes.
     """
 
     task: TuningTask
@@ -74,6 +76,13 @@ class TuneResult:
     stopped: str = ""
     source: str = "search"
     rounds: Sequence[Round] = ()
+    limit: str = "compute"
+    limit_seconds: float | None = None
+
+    @property
+    def limit_fraction(self) -> float | None:
+        """The winner's speed as a share of what the roofline allows (see ``Progress``); None while unknown."""
+        return self.limit_seconds / self.seconds if self.limit_seconds and self.seconds else None
 
     @property
     def algorithm(self) -> str:

@@ -6,9 +6,8 @@ order, however late or early others arrive. So a search replays from its log.
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +18,7 @@ from autotune.search.history import History
 from autotune.search.options import TuneOptions
 from autotune.search.space import Evaluated, SearchSpace
 from autotune.search.strategies import Strategy
+from autotune.search.yardstick import Yardstick
 from autotune.tuning_logs import Record
 
 IN_FLIGHT = 2  # batches: while the results of one are learnt, the other keeps builders and measurer busy
@@ -47,11 +47,12 @@ class Exploration:
     ) -> None:
         self.space, self.strategy, self.model, self.options = space, strategy, model, options
         self.in_flight: deque[Batch] = deque()
+        self._yardstick = Yardstick()
         self.exhausted = not space.sketches
         self._trials = len(history.records)  # earlier runs', and all that were proposed since
         self._next = history.next_batch
         if len(history.population):
-            self.strategy.observe(space.evaluate(history.population), trial_seconds(history.known))
+            self.strategy.observe(space.evaluate(history.population), self._yardstick.all_seconds(history.known))
 
     def propose(self, others: int = 0) -> Iterator[Batch]:
         """New batches, until enough are in flight, all trials are proposed or the space has no more.
@@ -83,11 +84,6 @@ class Exploration:
         """
         batch = self.in_flight.popleft()
         records = [batch.records[row] for row in range(len(batch.candidates))]
-        seconds = trial_seconds(records)
+        seconds = self._yardstick.all_seconds(records)
         self.strategy.observe(batch.candidates, seconds)
         return judge(batch.number, batch.predicted, seconds)
-
-
-def trial_seconds(records: Sequence[Record]) -> np.ndarray:
-    """The trials' times in seconds, infinite for those that failed."""
-    return np.array([r.seconds if r.status == "ok" and r.seconds else math.inf for r in records])

@@ -6,7 +6,6 @@ So no winner owes its place to a lucky sample, and none is slower than what ``au
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +17,7 @@ from autotune.search.options import TuneOptions
 from autotune.search.space import SearchSpace
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench
+from autotune.search.yardstick import Yardstick
 from autotune.tensor_expr.algorithms import DIRECT, algorithm_of, executed_flops
 from autotune.tuning_logs import Record, TuningDatabase
 
@@ -51,13 +51,14 @@ class Winner:
     peak_fraction: float | None = None
     verified: bool = False
     max_error: float | None = None
+    baseline_seconds: float | None = None
     confirmed: bool = False
 
 
 def finalists(task: TuningTask, records: Sequence[Record], count: int) -> list[Contestant]:
     """The fastest trials, at most ``count``."""
     good = [record for record in records if record.status == "ok" and record.seconds]
-    good.sort(key=lambda record: record.seconds or math.inf)
+    good.sort(key=Yardstick().seconds)
     return [Contestant(_schedule(task, r), "search", r.sketch, r.knobs, r.batch, r.build_seconds) for r in good[:count]]
 
 
@@ -83,15 +84,13 @@ def unsearched(task: TuningTask, space: SearchSpace | None) -> list[Contestant]:
 
 def best_trial(task: TuningTask, records: Sequence[Record]) -> Winner | None:
     """The fastest trial as its own measurement had it, or None where none worked."""
-    good = [record for record in records if record.status == "ok" and record.seconds]
-    if not good:
+    record = min(records, key=Yardstick().seconds, default=None)
+    if record is None or record.seconds is None or record.status != "ok":
         return None
-    record = min(good, key=lambda r: r.seconds or math.inf)
-    seconds = record.seconds or math.inf
-    schedule = _schedule(task, record)
+    schedule, seconds = _schedule(task, record), record.seconds
     flops = executed_flops(task.workload, schedule.algorithm)
     fraction = flops / seconds / (record.probe * 1e9 * task.threads) if record.probe else None
-    return Winner(schedule, "search", seconds, fraction, record.verified, record.max_error)
+    return Winner(schedule, "search", seconds, fraction, record.verified, record.max_error, record.baseline_seconds)
 
 
 def race(
@@ -127,7 +126,14 @@ def race(
             flops = executed_flops(bench.task.workload, one.schedule.algorithm)
             fraction = flops / result.seconds / peak if peak > 0 else None
             best = Winner(
-                one.schedule, one.source, result.seconds, fraction, result.verified, result.max_error, confirmed=True
+                one.schedule,
+                one.source,
+                result.seconds,
+                fraction,
+                result.verified,
+                result.max_error,
+                final.baseline_seconds,
+                confirmed=True,
             )
     return best
 

@@ -117,6 +117,8 @@ def _measured(result: MeasureResult) -> dict[str, Any]:
     values: dict[str, Any] = {"verified": result.verified, "measure_seconds": result.measure_seconds}
     if result.samples:
         values |= {name: getattr(result, name) for name in ("samples", "seconds", "ci_low", "ci_high")}
+    if math.isfinite(result.baseline):
+        values["baseline_seconds"] = result.baseline
     if math.isfinite(result.probe):
         values["probe"] = result.probe / 1e9
     if not math.isnan(result.max_error):

@@ -33,11 +33,6 @@ class Pipeline:
         """Whether new candidates would disturb what is being measured."""
         return not self._bench.overlap and bool(self._measured)
 
-    @property
-    def measuring(self) -> bool:
-        """Whether the measurer has work."""
-        return bool(self._measured)
-
     def submit(self, ident: Hashable, sketch: Schedule, knobs: Mapping[str, int]) -> None:
         """Queue a candidate."""
         self._requests.append((ident, self._bench.request(sketch, knobs)))
@@ -47,8 +42,9 @@ class Pipeline:
         """Wait until ``advance`` has something to do, for at most ``timeout`` seconds (None: no limit)."""
         wait_any([self._bench.builders, self._bench.measurer], timeout)
 
-    def advance(self, best_seconds: float) -> list[Outcome]:
-        """Take all that is ready one step further; returns what is finished. ``best_seconds`` is the time to beat."""
+    def advance(self, best_ratio: float) -> list[Outcome]:
+        """Take all that is ready one step further; returns what is finished. ``best_ratio`` is the time to beat
+        in baselines."""
         finished: list[Outcome] = []
         for built in self._bench.builders.poll():
             if built.kernel is None:
@@ -59,7 +55,7 @@ class Pipeline:
             built = self._built.popleft()
             assert built.kernel is not None
             self._measured[built.ident] = built
-            self._bench.measurer.submit(built.ident, built.kernel, best_seconds)
+            self._bench.measurer.submit(built.ident, built.kernel, best_ratio)
         finished += [(self._measured.pop(ident), result) for ident, result in self._bench.measurer.poll()]
         self._build()
         return finished
@@ -68,7 +64,8 @@ class Pipeline:
         """Give up what is being built or measured."""
         self._requests.clear()
         self._built.clear()
-        self._bench.builders.close()
+        if self._bench.builders.pending:
+            self._bench.builders.close()
         if self._measured:
             self._bench.measurer.close()
 

@@ -85,7 +85,7 @@ def replay(
     can hold. Raises ``AutotuneError`` where the log does not have all that it takes, or is of another space.
     """
     task, log = _log(database, run)
-    if task.space_version != str(SPACE_VERSION):
+    if str(task.space_version).split()[0] != str(SPACE_VERSION):
         raise AutotuneError(
             f"run {run.run_id[:12]} searched version {task.space_version} of the search space, and this release has "
             f"version {SPACE_VERSION}"

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from autotune.search.yardstick import Yardstick
 from autotune.tuning_logs import Record
 
 RECENT = 20  # records by whose probes the peak is told
 
 
 class Tally:
-    """Counts records. ``failures`` has, by kind of error, how many there were and the first one's message."""
+    """Counts records, and keeps the ``best`` by the yardstick. ``failures`` has, by kind of error, how many there were
+    and the first one's message."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.records: list[Record] = []
         self.best: Record | None = None
+        self._yardstick = Yardstick()
         self.failed = 0
         self.failures: dict[str, tuple[int, str]] = {}
         self._recent: deque[Record] = deque(maxlen=RECENT)
@@ -30,7 +33,7 @@ class Tally:
             count, message = self.failures.get(record.status, (0, record.message))
             self.failures[record.status] = (count + 1, message)
             self.failed += 1
-        elif self.best is None or (record.seconds or 0.0) < (self.best.seconds or 0.0):
+        elif self.best is None or self._yardstick.seconds(record) < self._yardstick.seconds(self.best):
             self.best = record
 
     @property

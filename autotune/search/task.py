@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autotune import tuning_logs
+from autotune.errors import UsageError
 from autotune.schedules.sketches import SPACE_VERSION
 from autotune.targets.facts import Target
 from autotune.targets.host import Device
 from autotune.targets.llvm.build import TOOLCHAIN
 from autotune.tensor_expr.workload import Workload
 from autotune.version import VERSION
+
+CACHES = ("warm", "cold")
 
 
 def toolchain() -> str:
@@ -20,12 +23,21 @@ def toolchain() -> str:
 
 @dataclass(frozen=True, slots=True)
 class TuningTask:
-    """A workload, the target that code is generated for, the device that runs it, and the number of threads."""
+    """A workload, the target that code is generated for, the device that runs it, and the number of threads.
+
+    ``cache`` is ``warm``, or ``cold`` where each sample finds the kernel's memory in no cache: other figures, so a task
+    of its own.
+    """
 
     workload: Workload
     target: Target
     device: Device
     threads: int = 1
+    cache: str = "warm"
+
+    def __post_init__(self) -> None:
+        if self.cache not in CACHES:
+            raise UsageError(f"cache is {self.cache!r}; it must be {' or '.join(CACHES)}")
 
     @property
     def key(self) -> tuning_logs.Task:
@@ -36,5 +48,5 @@ class TuningTask:
             device=tuning_logs.DeviceInfo(self.device.name, self.device.text, dict(self.device.facts)),
             threads=self.threads,
             toolchain=toolchain(),
-            space_version=SPACE_VERSION,
+            space_version=f"{SPACE_VERSION} cold" if self.cache == "cold" else SPACE_VERSION,
         )

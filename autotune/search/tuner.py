@@ -6,13 +6,13 @@ show are listeners'.
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 from autotune.cost_model.models import CostModel, make_cost_model
+from autotune.cost_model.roofline import roof
 from autotune.cost_model.rounds import Round
 from autotune.cost_model.transfer import warm_start
 from autotune.errors import AutotuneError
@@ -30,8 +30,9 @@ from autotune.search.strategies.guard import GuardedStrategy
 from autotune.search.tally import Tally
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench, open_workbench
+from autotune.search.yardstick import ratio
 from autotune.tensor_expr.algorithms import algorithm_of, executed_flops
-from autotune.tuning_logs import Database, TuningDatabase
+from autotune.tuning_logs import Database, Record, TuningDatabase
 
 
 class _Stopwatch:
@@ -63,6 +64,7 @@ class Tuner:
         self._refused = 0
         self.model = model or make_cost_model(self.options.cost_model, self.options.seed)
         self.strategy = GuardedStrategy(self.options.strategy, self.space, self.model, self.options.seed)
+        self._limit = roof(task.workload, task.target).kind
         self.run_id = uuid.uuid4().hex
         self.tally = Tally()
         self.rounds: list[Round] = []
@@ -72,10 +74,10 @@ class Tuner:
     def run(self) -> TuneResult:
         """Search until the trials are used up, a listener has had enough, or Ctrl-C; then measure the best again, head
         to head with what needs no search."""
-        exploration = self._resume()
         stopped, interrupted, winner = "", False, None
         with open_workbench(self.task, self.options) as bench:
             self._watch.lap("prepare")
+            exploration = self._resume()
             self._tell("on_start", self.progress())
             pipeline = Pipeline(bench)
             try:
@@ -126,7 +128,7 @@ class Tuner:
         """Wait for something to finish, and keep what did."""
         pipeline.wait(self._time_left())
         self._watch.lap("wait")
-        for built, result in pipeline.advance(self.tally.best_seconds or math.inf):
+        for built, result in pipeline.advance(ratio(self.tally.best)):
             self._finish(exploration, built, result)
         self._watch.lap("record")
 
@@ -195,12 +197,21 @@ class Tuner:
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
+    def _limit_of(self, record: Record | None) -> float | None:
+        return None if record is None else self._roofline(algorithm_of(record.sketch), record.baseline_seconds)
+
+    def _roofline(self, algorithm: str, baseline: float | None) -> float | None:
+        """Seconds that the roofline allows an algorithm, where the own definition's baseline took so long."""
+        if baseline is None or self._limit == "memory":
+            return baseline
+        return baseline * self._flops.get(algorithm, self.task.workload.flops) / max(1, self.task.workload.flops)
+
     def progress(self) -> Progress:
         """Where the search stands."""
         tally, peak = self.tally, self.tally.peak_flops
         return Progress(
             self.task, len(tally.records), self.options.trials, tally.failed, self.new_trials, tally.best_seconds, peak,
-            self._elapsed, self.options.budget,
+            self._elapsed, self.options.budget, self._limit, self._limit_of(tally.best),
             best_flops=self._flops[algorithm_of(tally.best.sketch)] if tally.best else None,
         )  # fmt: skip
 
@@ -209,7 +220,8 @@ class Tuner:
             self.task, winner.schedule, winner.seconds, winner.peak_fraction, winner.verified, winner.max_error,
             len(self.tally.records), self.new_trials, self.tally.failed, self._elapsed, interrupted,
             self.tally.failures, dict(self._watch.spent), winner.confirmed,
-            stopped=stopped, source=winner.source, rounds=tuple(self.rounds),
+            stopped=stopped, source=winner.source, rounds=tuple(self.rounds), limit=self._limit,
+            limit_seconds=self._roofline(winner.schedule.algorithm, winner.baseline_seconds),
         )  # fmt: skip
 
     def _tell(self, event: str, *arguments: Any) -> None:

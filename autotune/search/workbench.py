@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from autotune.cost_model.roofline import roof
 from autotune.measure.builders import BuilderPool
 from autotune.measure.cores import plan_cores
 from autotune.measure.local import LocalMeasurer
@@ -22,6 +24,7 @@ from autotune.targets.llvm.build import target_to_json
 from autotune.targets.llvm.probe import host_instruments
 from autotune.tensor_expr.algorithms import DIRECT, alternatives
 from autotune.tensor_expr.serialize import to_json
+from autotune.tensor_expr.tensor import Tensor
 from autotune.tensor_expr.workload import Workload
 
 # Of max |error| / max |reference|; integers must be exact.
@@ -80,8 +83,26 @@ class Workbench:
 @contextmanager
 def open_workbench(task: TuningTask, options: TuneOptions) -> Iterator[Workbench]:
     """A workbench on this machine, whose processes and files go when the context ends."""
+    workload, cores = task.workload, plan_cores(task.threads)
+    build = replace(options.build, workers=cores.builders, cores=cores.building)
+    measure = replace(options.measure, cache=task.cache)
+    with BuilderPool(build) as builders, scratch_folder() as folder:
+        builders.start()  # they import while the reference is computed
+        measure_task = _measure_task(task, options.seed, folder)
+        with LocalMeasurer(measure_task, measure, cores=cores.measuring) as measurer:
+            measurer.start()
+            definitions = {name: to_json(output) for name, output in _definitions(workload).items()}
+            yield Workbench(task, builders, measurer, cores.overlap, definitions, options.check)
+
+
+def _definitions(workload: Workload) -> dict[str, Tensor]:
+    return {DIRECT: workload.output, **{name: one.output for name, one in alternatives(workload).items()}}
+
+
+def _measure_task(task: TuningTask, seed: int, folder: Path) -> MeasureTask:
+    """What all candidates have in common, with inputs and references in the folder."""
     workload = task.workload
-    inputs = workload.random_inputs(options.seed)
+    inputs = workload.random_inputs(seed)
     outputs = workload.output.components
     references = [
         array.astype(part.dtype) for array, part in zip(workload.compute_references(inputs), outputs, strict=True)
@@ -90,22 +111,13 @@ def open_workbench(task: TuningTask, options: TuneOptions) -> Iterator[Workbench
         *(Parameter(t.name, t.shape, t.dtype, "constant" if t.constant else "input") for t in workload.placeholders),
         *(Parameter(part.name, part.shape, part.dtype, "output") for part in outputs),
     )
-    cores = plan_cores(task.threads)
-    with scratch_folder() as folder:
-        write_arrays(folder, parameters, [*inputs.values(), *references])
-        dtype = "float64" if workload.output.dtype == "float64" else "float32"  # what the peak is read in
-        known = alternatives(workload)
-        measure_task = MeasureTask(
-            parameters, folder, _tolerances(workload, 1.0 if known else math.inf), workload.flops,
-            host_instruments(task.target.vector_bytes, dtype), task.threads,
-            {name: Bar(one.flops, _tolerances(workload, one.error_factor)) for name, one in known.items()},
-        )  # fmt: skip
-        definitions = {DIRECT: workload.output, **{name: one.output for name, one in known.items()}}
-        build = replace(options.build, workers=cores.builders, cores=cores.building)
-        with (
-            BuilderPool(build) as builders,
-            LocalMeasurer(measure_task, options.measure, cores=cores.measuring) as measurer,
-        ):
-            yield Workbench(
-                task, builders, measurer, cores.overlap, {n: to_json(d) for n, d in definitions.items()}, options.check
-            )
+    write_arrays(folder, parameters, [*inputs.values(), *references])
+    dtype = "float64" if workload.output.dtype == "float64" else "float32"  # what the peak is read in
+    limit = roof(workload, task.target)
+    moved = (limit.read, limit.written) if limit.kind == "memory" else None
+    known = alternatives(workload)
+    return MeasureTask(
+        parameters, folder, _tolerances(workload, 1.0 if known else math.inf), workload.flops,
+        host_instruments(task.target.vector_bytes, dtype, moved), task.threads,
+        {name: Bar(one.flops, _tolerances(workload, one.error_factor)) for name, one in known.items()}, limit.floor,
+    )  # fmt: skip

@@ -19,8 +19,25 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryProbe:
+    """Object code of ``void memory_probe(void **arguments)``, which reads ``read`` bytes from its first argument and
+    writes ``written`` bytes to its second, a little of each in turn.
+
+    ``scale`` times its seconds is what the whole of a workload's bytes take.
+    """
+
+    code: bytes
+    read: int
+    written: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class Instruments:
-    """The timing loop's object code (``time_kernel``, see targets/llvm/timer.py) and the peak probe."""
+    """The timing loop's object code (``time_kernel``, see targets/llvm/timer.py), the code that empties caches
+    (``flush``), the peak probe and, for a task that is bound by memory, the probe of its bandwidth."""
 
     timer: bytes
+    flush: bytes
     probe: Probe
+    memory: MemoryProbe | None = None

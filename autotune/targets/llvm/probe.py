@@ -9,6 +9,8 @@ import functools
 
 from autotune.errors import TargetError
 from autotune.targets.instruments import Instruments, Probe
+from autotune.targets.llvm.flush import flush_object
+from autotune.targets.llvm.memory_probe import memory_probe
 from autotune.targets.llvm.timer import emit_object, host_features, host_triple, timer_object
 
 _ELEMENTS = {"float16": ("half", 2), "float32": ("float", 4), "float64": ("double", 8)}
@@ -46,11 +48,15 @@ def fma_probe(dtype: str, lanes: int, triple: str, features: str) -> Probe:
     return Probe(code, 2 * lanes * count * _UNROLL, (count + 2) * width)
 
 
-def host_instruments(vector_bytes: int, dtype: str = "float32") -> Instruments:
-    """What a measuring worker on this machine needs; ``vector_bytes`` is the width of its vector registers."""
-    triple = host_triple()
+def host_instruments(vector_bytes: int, dtype: str = "float32", moved: tuple[int, int] | None = None) -> Instruments:
+    """What a measuring worker on this machine needs; ``vector_bytes`` is the width of its vector registers.
+
+    ``moved`` are the bytes that a task bound by memory reads and writes.
+    """
+    triple, features = host_triple(), host_features()
     lanes = vector_bytes // _element(dtype)[1]
-    return Instruments(timer_object(triple), fma_probe(dtype, lanes, triple, host_features()))
+    memory = None if moved is None else memory_probe(*moved, vector_bytes, triple, features)
+    return Instruments(timer_object(triple), flush_object(triple), fma_probe(dtype, lanes, triple, features), memory)
 
 
 def _element(dtype: str) -> tuple[str, int]:
