@@ -267,10 +267,10 @@ def optional(module: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if str(error.name).startswith("autotune"):
+        missing = str(error.name).partition(".")[0]
+        if missing == "autotune":
             raise
-        missing = f"this needs {error.name}, which is not installed"
-        raise AutotuneError(f"{missing}: pip install 'autotune[{extra}]'") from error
+        raise AutotuneError(f"this needs {missing}, which is not installed: pip install 'autotune[{extra}]'") from error
 
 
 def _path(database: str | PathLike[str] | None) -> str | PathLike[str]:

@@ -208,13 +208,13 @@ class TestRefusals:
             ("/v1/records", '{"autotune tuning log": 9}', {}, 400, "format is version 9"),
             ("/v1/records", '{"record": {}}', {}, 400, "does not begin with"),
             ("/v1/ask/drop", "", {}, 400, "unknown question 'drop'"),
-            ("/v1/ask/best", "", {}, 400, "makes no sense"),
-            ("/v1/ask/best", '{"question": {"members": {}}}', {}, 400, "makes no sense"),
+            ("/v1/ask/best", "", {}, 400, "cannot be answered"),
+            ("/v1/ask/best", '{"question": {"members": {}}}', {}, 400, "cannot be answered"),
             ("/v1/ask/best", '{"question": {"members": {"workload_key": 7}}}', {}, 400, "workload_key=7"),
             ("/v1/ask/tasks", '{"question": {"members": {"other": 7}}}', {}, 400, "other=7"),
             ("/v1/ask/top", '{"question": {"members": {"count": -1, "workload_key": ""}}}', {}, 400, "count is -1"),
             ("/v1/ask/count", '{"question": {"members": {"task": {"task": "x"}}}}', {}, 400, "refers to task 'x'"),
-            ("/v1/ask/tasks", '{"question": {"members": {"workload_key": "\\ud800"}}}', {}, 400, "makes no sense"),
+            ("/v1/ask/tasks", '{"question": {"members": {"workload_key": "\\ud800"}}}', {}, 400, "cannot be answered"),
         ],
     )  # fmt: skip
     def test_requests(
@@ -441,6 +441,19 @@ class TestAway:
             assert (database.pushed.new, database.pushed.already) == (30, 30)
 
 
+@pytest.mark.parametrize(("library", "extra"), [("httpx", "client"), ("starlette", "server"), ("uvicorn", "server")])
+def test_what_lacks_its_extra_says_so(
+    library: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(("autotune.tuning_logs.sharing.", f"{library}."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    words = ["list", "--db", "http://localhost:1"] if extra == "client" else ["serve", str(tmp_path / "t.db")]
+    assert run(["db", *words]) == 1
+    expected = f"Error: this needs {library}, which is not installed: pip install 'autotune[{extra}]'\n"
+    assert capfd.readouterr().err == expected
+
+
 def test_the_face_and_the_command_line(
     server: Served, tokens: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -461,7 +474,15 @@ def test_the_face_and_the_command_line(
     assert ", 6 it had already" in capfd.readouterr().out  # two trials, and two finals of each of the runs
     assert run(["db", "audit", "--db", str(server.path), "--json"]) == 0
     assert json.loads(capfd.readouterr().out)[-1]["who"] == "ci"
-    assert run(["db", "stats", "--db", server.url]) == 2
+    for words in (["list"], ["list", "--runs"], ["best", WORKLOAD.key[:8]], ["show", "run-4"], ["stats"]):
+        outputs = []
+        for where in (server.url, str(server.path)):
+            assert run(["db", *words, "--json", "--db", where]) == 0
+            outputs.append(json.loads(capfd.readouterr().out.replace(where, "")))
+        assert outputs[0] == outputs[1] != []
+    assert run(["db", "best", "nothing", "--db", server.url]) == 1
+    assert "the server's database has no workload 'nothing'" in capfd.readouterr().err
+    assert run(["db", "check", "--db", server.url]) == 2
     assert "is a URL, and this needs a file" in capfd.readouterr().err
     assert run(["db", "token", "ci", "--token-file", str(tmp_path / "tokens")]) == 0
     assert len(capfd.readouterr().out.strip()) > 40

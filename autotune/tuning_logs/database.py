@@ -141,6 +141,10 @@ class Database(Store):
         found = self.query(f"{rows.RUNS} WHERE runs.key = ?", [run_id])
         return self._sensible(rows.run_of, found[0], f"run {run_id!r}") if found else None
 
+    def report(self, question: Callable[..., T], **arguments: Any) -> T:
+        """What a function of ``summary`` says of the database."""
+        return question(self, **arguments)
+
     # -- the best ----------------------------------------------------------------------------------------------
 
     def best(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from autotune.tuning_logs.accept import VERIFIED, Accept
 from autotune.tuning_logs.database import WITHIN, Neighbour
 from autotune.tuning_logs.records import DeviceInfo, Record, Run, Task, Workload
 
 Self = TypeVar("Self")
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -47,6 +48,10 @@ class TuningDatabase(Protocol):
     def find(self, trial: str) -> tuple[Record, Task] | None: ...
 
     def run(self, run_id: str) -> Run | None: ...
+
+    def report(self, question: Callable[..., T], **arguments: Any) -> T:
+        """What a function of ``summary`` says of the database, called where its file is."""
+        ...
 
     def best(
         self,

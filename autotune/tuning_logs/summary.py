@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from autotune.errors import AutotuneError, UsageError
 from autotune.tuning_logs import rows, schema
 from autotune.tuning_logs.database import Database
 
@@ -78,3 +79,19 @@ def statistics(database: Database) -> dict[str, Any]:
         )
     }
     return {**counts, **by, "bytes": database.file_bytes(), "schema": schema.SCHEMA_VERSION}
+
+
+def workload_key(database: Database, wanted: str) -> str:
+    """The key of the workload of this text, or whose key begins so."""
+    found = database.query(
+        "SELECT key FROM workloads WHERE text = ? OR substr(key, 1, ?) = ? LIMIT 2", [wanted, len(wanted), wanted]
+    )
+    if not found:
+        of_it = database.query("SELECT substr(key, 1, 10) AS key FROM workloads WHERE operator = ? LIMIT 8", [wanted])
+        if of_it:
+            keys = ", ".join(row["key"] for row in of_it)
+            raise UsageError(f"{wanted} is an operator; give the beginning of a workload's key, such as {keys}")
+        raise AutotuneError(f"{database.path} has no workload {wanted!r}; autotune db list shows what it has")
+    if len(found) > 1:
+        raise UsageError(f"{wanted!r} begins several workloads' keys; give more of it")
+    return str(found[0]["key"])

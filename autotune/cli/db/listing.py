@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import click
 
-from autotune.api import default_path
-from autotune.cli.options import DatabaseFile
+from autotune.api import default_path, open_database
+from autotune.cli.options import DatabaseFile, DatabaseName
 from autotune.display.units import duration
-from autotune.tuning_logs import Database, DatabaseError
+from autotune.tuning_logs import Database, DatabaseError, TuningDatabase
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Row = Mapping[str, Any]
@@ -28,6 +28,20 @@ def database_option(command: Command) -> Command:
     return click.option("--db", "database", type=DatabaseFile(), help="tuning database [default: the user's own]")(
         command
     )
+
+
+def asked_option(command: Command) -> Command:
+    """``--db`` of what can be asked of a server, too."""
+    return click.option(
+        "--db", "database", type=DatabaseName(), help="tuning database, or a server's URL [default: the user's own]"
+    )(command)
+
+
+@contextmanager
+def asked(database: str | None) -> Iterator[TuningDatabase]:
+    """The database of ``asked_option``, for reading."""
+    with open_database(database, readonly=True) as found:
+        yield found
 
 
 def listing_options(command: Command) -> Command:

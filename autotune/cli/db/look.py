@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
 
-from autotune.cli.db.listing import database_option, json_option, listing_options, opened, show
+from autotune.cli.db.listing import asked, asked_option, json_option, listing_options, show
 from autotune.cli.report import one_object, table
 from autotune.display.units import duration
-from autotune.errors import AutotuneError, UsageError
-from autotune.tuning_logs import Accept, Database, Record, Task
+from autotune.errors import AutotuneError
+from autotune.tuning_logs import Accept, Record, Task
 from autotune.tuning_logs.accept import OTHERS, days_ago
-from autotune.tuning_logs.summary import statistics, summarize, summarize_runs
+from autotune.tuning_logs.summary import statistics, summarize, summarize_runs, workload_key
 
 _RUN_COLUMNS = ("run", "started", "best_seconds", "trials", "failed", "strategy", "seed", "workload")
 _BEST_COLUMNS = ("seconds", "gap", "verified", "evidence", "target", "device", "threads", "trial")
@@ -28,16 +27,16 @@ _BEST_COLUMNS = ("seconds", "gap", "verified", "evidence", "target", "device", "
 )
 @click.option("--operator", help="only this operator's")
 @click.option("--runs", is_flag=True, help="a row for each run of the tuner instead, the latest first")
-@database_option
+@asked_option
 @listing_options
-def list_command(operator: str | None, runs: bool, database: Path | None, form: str | None) -> None:
-    with opened(database) as found:
+def list_command(operator: str | None, runs: bool, database: str | None, form: str | None) -> None:
+    with asked(database) as found:
         if runs:
-            show(summarize_runs(found, operator), form, _RUN_COLUMNS, f"{found.path} has no runs")
+            show(found.report(summarize_runs, operator=operator), form, _RUN_COLUMNS, f"{found.name} has no runs")
             return
-        rows = summarize(found, operator)
+        rows = found.report(summarize, operator=operator)
         columns = ("key", "best_seconds", "trials", "failed", "target", "threads", "device", "workload")
-        show(rows, form, columns, f"{found.path} has no tasks{f' of {operator}' if operator else ''}")
+        show(rows, form, columns, f"{found.name} has no tasks{f' of {operator}' if operator else ''}")
 
 
 @click.command(
@@ -60,15 +59,15 @@ def list_command(operator: str | None, runs: bool, database: Path | None, form: 
     show_default=True,
     help="records of other toolchains compete, serve where there is nothing else, or are refused",
 )
-@database_option
+@asked_option
 @listing_options
 def best_command(
     workload: str, top: int, target: str | None, device: str | None, threads: int | None, unverified: bool,
-    days: float | None, toolchain: str | None, others: str, database: Path | None, form: str | None,
+    days: float | None, toolchain: str | None, others: str, database: str | None, form: str | None,
 ) -> None:  # fmt: skip
     accept = Accept(not unverified, None if days is None else days_ago(days), toolchain, others)
-    with opened(database) as found:
-        key = workload_key(found, workload)
+    with asked(database) as found:
+        key = found.report(workload_key, wanted=workload)
         places = {
             (task.target.key, task.device.key, task.threads)
             for task in found.tasks(key)
@@ -92,35 +91,19 @@ def _best_row(record: Record, task: Task, best: Record) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def workload_key(database: Database, wanted: str) -> str:
-    """The key of the workload of this text, or whose key begins so."""
-    found = database.query(
-        "SELECT key FROM workloads WHERE text = ? OR substr(key, 1, ?) = ? LIMIT 2", [wanted, len(wanted), wanted]
-    )
-    if not found:
-        of_it = database.query("SELECT substr(key, 1, 10) AS key FROM workloads WHERE operator = ? LIMIT 8", [wanted])
-        if of_it:
-            keys = ", ".join(row["key"] for row in of_it)
-            raise UsageError(f"{wanted} is an operator; give the beginning of a workload's key, such as {keys}")
-        raise AutotuneError(f"{database.path} has no workload {wanted!r}; autotune db list shows what it has")
-    if len(found) > 1:
-        raise UsageError(f"{wanted!r} begins several workloads' keys; give more of it")
-    return str(found[0]["key"])
-
-
 @click.command(
     "show",
     short_help="one trial with everything that is known of it",
     help="One trial: its task, figures, samples, knobs, schedule and provenance. autotune db best has names of trials.",
 )
 @click.argument("trial")
-@database_option
+@asked_option
 @json_option
-def show_command(trial: str, database: Path | None, as_json: bool) -> None:
-    with opened(database) as found:
+def show_command(trial: str, database: str | None, as_json: bool) -> None:
+    with asked(database) as found:
         stored = found.find(trial)
         if stored is None:
-            raise AutotuneError(f"{found.path} has no trial {trial!r}; autotune db best shows the best of a workload")
+            raise AutotuneError(f"{found.name} has no trial {trial!r}; autotune db best shows the best of a workload")
         record, task = stored
         run = found.run(record.run_id)
     assert run is not None
@@ -160,11 +143,11 @@ def _steps(sketch: str) -> str:
 @click.command(
     "stats", short_help="figures of the whole database", help="How many rows of each kind, and how large the file is."
 )
-@database_option
+@asked_option
 @json_option
-def stats_command(database: Path | None, as_json: bool) -> None:
-    with opened(database) as found:
-        figures = {"database": found.name, **statistics(found)}
+def stats_command(database: str | None, as_json: bool) -> None:
+    with asked(database) as found:
+        figures = {"database": found.name, **found.report(statistics)}
     if as_json:
         click.echo(one_object(figures))
         return

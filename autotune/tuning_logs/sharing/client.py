@@ -217,6 +217,9 @@ class SharedDatabase:
             within=float(within),
         )  # fmt: skip
 
+    def report(self, question: Callable[..., T], **arguments: Any) -> T:
+        return self._ask(question.__name__, lambda: question(self.local, **arguments), **arguments)
+
     def _ask(self, question: str, own: Callable[[], T], **arguments: Any) -> T:
         """The server's answer, after it was sent what it lacks; while it is away, this machine's ``own``."""
         self._send_or_warn()

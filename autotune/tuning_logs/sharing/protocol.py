@@ -16,6 +16,7 @@ from autotune.tuning_logs.accept import Accept
 from autotune.tuning_logs.database import Database, Neighbour
 from autotune.tuning_logs.lines import FORMAT, VERSION, Decoder, Encoder, Entry, as_line, made, parse
 from autotune.tuning_logs.records import DeviceInfo, Record, Run, Task, Workload
+from autotune.tuning_logs.summary import statistics, summarize, summarize_runs, workload_key
 
 PROTOCOL = "1"
 HEADER = "Autotune-Protocol"  # in every request and every answer, with the version
@@ -27,6 +28,9 @@ MOST_ROWS = 10_000  # that a question may name
 
 QUESTIONS = ("best", "count", "find", "last_trial", "near", "records", "run", "tasks", "top")
 """The methods of ``TuningDatabase`` that answer something."""
+
+REPORTS = {report.__name__: report for report in (statistics, summarize, summarize_runs, workload_key)}
+"""The functions that ``TuningDatabase.report`` takes."""
 
 Runs = Callable[[str], Run | None]
 
@@ -124,16 +128,19 @@ def answer(database: Database, question: str, content: bytes) -> bytes:
 
     Raises as ``read_message``, and DatabaseError where the database cannot be read.
     """
-    if question not in QUESTIONS:
-        raise UsageError(f"unknown question {question!r}; known: {', '.join(QUESTIONS)}")
+    asked: Callable[..., Any] | None = REPORTS.get(question)
+    if asked is None and question in QUESTIONS:
+        asked = getattr(Database, question)
+    if asked is None:
+        raise UsageError(f"unknown question {question!r}; known: {', '.join([*QUESTIONS, *REPORTS])}")
     arguments = read_message(content, "question")
-    _check(question, arguments)
-    found = getattr(database, question)(**arguments)
+    _check(question, asked, arguments)
+    found = asked(database, **arguments)
     return Writer(database.run).message("answer", found, arguments.get("task"))
 
 
-def _check(question: str, arguments: Any) -> None:
-    hints = get_type_hints(getattr(Database, question))
+def _check(question: str, asked: Callable[..., Any], arguments: Any) -> None:
+    hints = get_type_hints(asked)
     for name, value in dict(arguments).items():
         if name not in hints or name == "return" or not isinstance(value, hints[name]):
             raise UsageError(f"{question} cannot be asked with {name}={value!r:.50}")

@@ -100,7 +100,7 @@ class Server:
         except DatabaseError as error:
             raise self._unavailable(error) from error
         except (AutotuneError, *UNREADABLE) as error:
-            raise HTTPException(400, f"the question makes no sense: {reason(error)}") from error
+            raise HTTPException(400, self._without_path(f"this cannot be answered: {reason(error)}")) from error
 
     def _stored(self, content: bytes, who: str, address: str) -> tuple[int, int]:
         """Stores all records or none, together with the audit's rows; how many were new, and how many there were."""
@@ -121,7 +121,10 @@ class Server:
         return total, sum(map(len, by_run.values()))
 
     def _unavailable(self, error: DatabaseError) -> HTTPException:
-        return HTTPException(503, str(error).replace(str(self._path), "the server's database"))
+        return HTTPException(503, self._without_path(str(error)))
+
+    def _without_path(self, sentence: str) -> str:
+        return sentence.replace(str(self._path), "the server's database")
 
 
 def _by_run(content: bytes) -> Mapping[str, list[Received]]:
