@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,22 @@ def test_what_cannot_be_had_gets_one_sentence(
     got, out, error = explain(capsys, *(word.format(folder=tmp_path) for word in words))
     assert (got, out) == (code, "") and sentence.format(folder=tmp_path) in error and "Traceback" not in error
     assert error.startswith("Error: ") or error.startswith("Usage: ")
+
+
+def test_the_models_view_of_kernels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text, _ = explain(capsys, "--show", "model")
+    assert code == 0 and text.startswith(TITLE + "\nModel\n  estimate  ")
+    assert "operations per byte of inputs and output" in text and "no trials of this task, or too few" in text
+    path = tmp_path / "tuning.db"
+    at.tune("matmul", trials=16, m=8, n=32, k=16, database=path)
+    with pytest.raises(SystemExit, match="0"):
+        main([*SHAPE[:-2], "--db", str(path), "--show", "model"])
+    text = capsys.readouterr().out
+    assert "from 16 trials of this task" in text
+    assert len(re.findall(r"^    \w+ +[+-]\d+\.\d% ", text, re.MULTILINE)) == 8
+
+
+def test_the_models_say_nothing_of_kernels_without_a_reduction(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["explain", "relu", "--show", "model"])
+    assert "nothing is reduced" in capsys.readouterr().out

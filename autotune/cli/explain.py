@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from autotune.api import find
+from autotune.api import find, open_for_lookup
 from autotune.cli.explanation import Code, Comparison, Explanation
+from autotune.cli.model_view import learned_from
 from autotune.cli.operators import Operators, operator_options
 from autotune.cli.options import algorithms_option, database_option, target_option, threads_option, verify_option
 from autotune.errors import UsageError
@@ -22,7 +23,7 @@ from autotune.targets.host import get_target
 from autotune.tensor_expr.operators import Operator
 from autotune.tensor_expr.workload import Workload
 
-PARTS = ("schedule", "loops", "assembly")
+PARTS = ("model", "schedule", "loops", "assembly")
 COMPARED = ("schedule", "loops")  # unless asked for: of two kernels' assembly, hardly a line is the same
 
 
@@ -74,10 +75,12 @@ def _explain(
     parts = (PARTS if against is None else COMPARED) if part == "all" else (part,)
     other = None if against is None else _other(against, workload, chosen, threads)
     found = find(workload, chosen, threads=threads, database=database, algorithms=algorithms)
+    with open_for_lookup(database) as opened:
+        learned = learned_from(opened, found.task if found.source == "exact" else None, workload, chosen)
     if verify:
         click.echo(prove(workload, found.schedule, chosen).text, err=True)
-    explained = Explanation(workload, found, Code(found.schedule, chosen, threads), parts)
-    shown = explained if other is None else Comparison(explained, Code(other, chosen, threads), str(against))
+    explained = Explanation(workload, found, Code(found.schedule, chosen, threads, learned), parts)
+    shown = explained if other is None else Comparison(explained, Code(other, chosen, threads, learned), str(against))
     text = shown.html() if form == "html" else shown.text()
     if output is None:
         click.echo(text)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from autotune.cli.model_view import model_view
 from autotune.cli.report import evidence, near_origin, plural, speed, table
+from autotune.cost_model.models.xgboost import LearnedModel
 from autotune.display import html
 from autotune.display.diff import Diff, compare
 from autotune.lowering.loops import Loops
@@ -27,6 +29,7 @@ class Code:
     schedule: Schedule
     target: Target
     threads: int
+    learned: LearnedModel
 
     @cached_property
     def loops(self) -> Loops:
@@ -50,7 +53,9 @@ class Code:
         return f"marked: the busiest inner loop, {' and '.join(figures)} from the stack"
 
     def text(self, part: str) -> str:
-        """The schedule, the loops or the assembly, its inner loop marked in the margin."""
+        """What the models see, the schedule, the loops or the assembly, its inner loop marked in the margin."""
+        if part == "model":
+            return model_view(self.schedule, self.target, self.threads, self.learned)
         if part != "assembly":
             return str(self.schedule if part == "schedule" else self.loops)
         lines = enumerate(self.assembly.splitlines())
@@ -61,6 +66,8 @@ class Code:
         if part == "assembly":
             title = f"Assembly ({self.inner_loop_summary})"
             return html.section(title, html.code(self.assembly, self.inner_loop), start_open=False)
+        if part == "model":
+            return html.section("Model", html.code(self.text(part)))
         if part == "schedule":
             return html.section("Schedule", *self.schedule.html_parts())
         return "".join(self.loops.html_parts())

@@ -29,6 +29,7 @@ LINE_COPIED = 7.0
 ROW_COPIED = 1.0
 # A vector of a tile that is stored across the output's rows, per lane: shuffled in registers, and through memory.
 TRANSPOSED, THROUGH_MEMORY = 1.0, 2.5
+MEMORY = 4.0  # bytes per cycle that one core gets from memory, typical for servers
 HIDDEN = 0.75  # of what is not the slowest part runs beside it
 
 
@@ -50,7 +51,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     caches = (target.caches.l1, target.caches.l2, target.caches.l3)
     # Bytes per cycle that one core gets from L2, L3 and memory. Hardware fetches ahead, and what is reused before it
     # leaves a cache is more than what is counted here, so that the first two are above what caches deliver.
-    rates = (2.5 * target.vector_bytes, 32.0, 4.0)
+    rates = (2.5 * target.vector_bytes, 32.0, MEMORY)
 
     multiply_adds = nest.accumulators * nest.unrolled
     crossing = CROSSING * target.vector_bytes / LINE
