@@ -32,7 +32,7 @@ ACCUMULATORS = 4  # of a row that is summed on its own: what covers the latency 
 def rows(draft: Draft) -> list[Draft]:
     """The operator row by row, with one accumulator for each row and with several, where that applies.
 
-    The other rules make what they can of a single reduction, too, where its operands can lie along their vectors.
+    The other rules make what they can of a single reduction, too, where its operands can be packed along vectors.
     """
     stages = draft.state.stages
     names = [name for name, stage in stages.items() if isinstance(stage.tensor.body, Reduce)]
@@ -42,8 +42,10 @@ def rows(draft: Draft) -> list[Draft]:
     if axes is None:
         return [draft]
     along = {name: axis for name in names if (axis := _contiguous(stages[name])) is not None}
+    if len(names) == 1 and not along:  # a register tile along the output does as well
+        return [draft]
     ways = (1, ACCUMULATORS) if along else (1,)
-    others = [draft] if len(names) == 1 and (not along or _constants(draft.state)) else []
+    others = [draft] if len(names) == 1 and _constants(draft.state) else []
     return [*others, *(_by_rows(draft, axes, along, count) for count in ways)]
 
 

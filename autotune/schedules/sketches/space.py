@@ -16,6 +16,7 @@ from autotune.schedules.sketches.remaining import remaining
 from autotune.schedules.sketches.rows import rows
 from autotune.schedules.sketches.staging import stage_operands
 from autotune.schedules.sketches.tiling import tiling
+from autotune.schedules.sketches.transposing import transposing
 from autotune.schedules.sketches.vector_axis import vector_axis
 from autotune.targets.facts import Target
 from autotune.tensor_expr.algorithms import DIRECT
@@ -26,6 +27,7 @@ SPACE_VERSION = 6  # counts up whenever the sketches of an operator, or the choi
 RULES: tuple[Rule, ...] = (
     inline,  # element-wise stages vanish first, so that the others see the expressions that remain
     rows,  # where every reduction reads its elements once
+    transposing,  # where there is nothing but an output that reads across rows
     cache_write,  # chooses the anchor
     vector_axis,
     tiling,
