@@ -14,9 +14,9 @@ from autotune.schedules.schedule import Schedule
 from autotune.search.lookup import find_schedule
 from autotune.search.space import SearchSpace
 from autotune.targets.callable import Kernel
-from autotune.targets.facts import Target
+from autotune.targets.facts import X86_AVX512, Target
 from autotune.targets.host import get_target, native_target, supports
-from autotune.targets.llvm.build import build
+from autotune.targets.llvm.build import assembly, build
 from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.workload import Workload
 
@@ -76,6 +76,8 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "one sum": lambda: get_operator("reduce_sum")(shape="1,5003"),
     "sums of columns": lambda: get_operator("reduce_sum")(shape="33,41", axes="0"),
     "pooling by two": lambda: get_operator("max_pool")(channels=3, extents="9,37", kernel=3, stride=2, padding=1),
+    "transpose": lambda: get_operator("transpose")(shape="2,37,52", perm="0,2,1"),
+    "odd transpose": lambda: get_operator("transpose")(shape="3,19,35", perm="2,1,0"),
     "matrix times vector": lambda: get_operator("dense")(batch=1, in_features=67, out_features=37),
 }
 
@@ -160,6 +162,26 @@ def test_rows_go_through_all_stages_in_the_cache() -> None:
     assert "largest.rf.rf" in several.schedule.state.stages, "a row of its own needs several accumulators"
     (across,) = SearchSpace(get_operator("softmax")(shape="3,37,53", axis=1).output, native_target()).sketches
     assert not any(name.endswith(".rf") for name in across.schedule.state.stages), "lanes are elements of the output"
+
+
+def test_transposes_run_in_blocks_and_large_outputs_may_pass_the_caches_by() -> None:
+    target = X86_AVX512
+    small = SearchSpace(get_operator("transpose")(shape="64,96", perm="1,0").output, target)
+    large = SearchSpace(get_operator("transpose")(shape="1024,1024", perm="1,0").output, target)
+    assert [sketch.name for sketch in small.sketches] == ["transposed in blocks"]
+    assert [sketch.name for sketch in large.sketches] == ["transposed in blocks", "transposed in blocks; streamed"]
+    assert large.sketches[1].schedule.state.stages["y"].details.streamed
+    schedule = find_schedule(get_operator("transpose")(shape="1024,1024", perm="1,0"), target).schedule
+    assert "gather" not in assembly(schedule, target)
+    assert schedule.state.stages["y"].details.streamed, "what leaves the cache anyway had better pass it by"
+
+
+def test_the_analytic_model_ranks_what_reduces_nothing() -> None:
+    """Blocks of a transpose differ in how often they load a line of the source: by log2 cycles of the estimate."""
+    space = SearchSpace(get_operator("transpose")(shape="1024,1024", perm="1,0").output, X86_AVX512)
+    drawn = space.evaluate(space.sample(np.random.default_rng(0), 500))
+    cycles = drawn.features[drawn.legal, 0]
+    assert cycles.max() - cycles.min() > 0.5
 
 
 def test_windows_that_move_by_two_are_vectorised() -> None:

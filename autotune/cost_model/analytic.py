@@ -19,6 +19,8 @@ MAX_BODY = 256  # multiply-adds in straight-line code: more of them build slowly
 WAYS = (12, 16)  # associativity of L1 and L2; the L3 hashes addresses, so that its sets fill evenly
 MAX_CODE = 640  # instructions of all copies, stores included, that peeled tails make
 GATHER = 4.0  # cycles for an element that is read across rows, most of which share few sets of the L1
+LARGE = 1.5  # outputs in units of the L2 beyond which streaming pays
+FETCHED, STREAMED = 0.06, 0.085  # cycles a byte: lines fetched to be written, and small outputs streamed to memory
 USABLE = 0.75  # of a cache: the rest holds what else is touched
 
 # In cycles, fitted to 4,700 trials of 13 workloads on an AVX-512 server (benchmarks/cost_model.py fit).
@@ -57,9 +59,8 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     crossing = CROSSING * target.vector_bytes / LINE
     loads = sum(o.loads * (1 + crossing) if o.unaligned else o.loads for o in nest.operands)
     spilled = np.maximum(0.0, nest.registers - target.vector_registers)
-    body = np.maximum.reduce(
-        [multiply_adds / target.fma_ports, loads / target.load_ports, nest.unrolled * target.fma_latency]
-    )
+    latency = nest.unrolled * target.fma_latency if nest.reduces else nest.unrolled
+    body = np.maximum.reduce([multiply_adds / target.fma_ports, loads / target.load_ports, latency])
     body = body + RELOAD * spilled * nest.unrolled + 1.0
     if nest.transposed:  # blocks of lanes x lanes elements go through log2(lanes) rounds of shuffles, however full
         blocks = nest.accumulators / np.minimum(nest.last, nest.lanes)
@@ -70,7 +71,9 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     # Long bodies are fetched, decoded and built more slowly: all else equal, the shorter wins.
     body = body * (1.0 + 0.01 * np.log2(np.maximum(multiply_adds * nest.copies / 32.0, 1.0)))
     compute = nest.tiles * nest.steps * body
-    overhead = nest.tiles * (stores + nest.accumulators + LINE_WRITTEN * nest.written + 2 * target.fma_latency + 10)
+    # What accumulates starts and ends with a wait; iterations that do not depend on each other overlap.
+    entering = 2 * target.fma_latency + 10 if nest.reduces else 1
+    overhead = nest.tiles * (stores + nest.accumulators + LINE_WRITTEN * nest.written + entering)
 
     levels, blocks = [], []
     # Powers of two, in hardware; smaller caches than those that WAYS are typical of have fewer ways, not fewer sets.
@@ -84,6 +87,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     parts = [compute + overhead, *levels]
     slowest = np.maximum.reduce(parts)
     cycles = slowest + (1 - HIDDEN) * (sum(parts) - slowest) + copies  # type: ignore[operator]
+    cycles = cycles + nest.stored * _store_rate(nest, target)
     cycles = cycles * np.ceil(nest.parallel / threads) / nest.parallel
     legal = (
         (nest.registers <= target.vector_registers + 2)
@@ -91,6 +95,12 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
         & ((multiply_adds + written) * nest.copies <= MAX_CODE)
     )
     return Cost(cycles, compute, tuple(levels), copies, overhead, legal, tuple(blocks))
+
+
+def _store_rate(nest: Nest, target: Target) -> float:
+    """Cycles that a byte of the output costs beyond its store: what leaves the L2 anyway had better pass it by."""
+    large = nest.stored > LARGE * target.caches.l2
+    return (0.0 if large else STREAMED) if nest.streamed else (FETCHED if large else 0.0)
 
 
 def _traffic(nest: Nest, capacity: float, sets: int | None) -> tuple[Column, Column]:

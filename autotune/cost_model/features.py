@@ -84,11 +84,9 @@ def check_version(version: object, what: str) -> None:
         )
 
 
-def evaluate(state: State, target: Target, threads: int, count: int) -> tuple[np.ndarray, Cost] | None:
-    """Features [count x len(SCHEMA)] and analytic costs of a population; None where the operator reduces nothing."""
+def evaluate(state: State, target: Target, threads: int, count: int) -> tuple[np.ndarray, Cost]:
+    """Features [count x len(SCHEMA)] and analytic costs of a population."""
     nest = describe(state, target, count)
-    if nest is None:
-        return None
     cost = estimate(nest, target, threads)
     matrix = np.empty((len(SCHEMA), count), np.float64)
     for number, column in enumerate(_columns(nest, cost, target, threads)):

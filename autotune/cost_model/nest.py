@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from autotune.tensor_expr.expr import Axis, Read, walk
 
 Column = np.ndarray
 LINE = 64  # bytes of a cache line
+ACROSS = 4  # lanes that lie a row apart are loaded one by one, though each load serves some neighbouring columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Nest:
     cache lines of the output per tile, ``last`` is the tile's extent along the output's innermost dimension, ``fill``
     is the share of its vectors' lanes that do work, ``waste`` the share by which full tiles cover more points than
     there are, ``whole`` is the bytes of all operands, ``copies`` how often peeled tails repeat the body, ``reused`` the
-    loads of one reduction step that unrolled steps share: they stay in registers.
+    loads of one reduction step that unrolled steps share: they stay in registers. ``stored`` is the bytes of the
+    output, ``streamed`` says that its stores pass the caches by, ``reduces`` that there is a reduction at all.
     """
 
     extents: list[Column]
@@ -90,6 +93,9 @@ class Nest:
     reused: Column
     fill: Column
     waste: Column
+    stored: int
+    streamed: bool
+    reduces: bool
 
     @property
     def registers(self) -> Column:
@@ -97,11 +103,13 @@ class Nest:
         return self.accumulators + self.vectors + 1 + self.reused
 
 
-def describe(state: State, target: Target, count: int) -> Nest | None:
-    """The nest of a state whose factors are columns of ``count`` candidates; None without a reduction."""
-    name = find_anchor(state)
-    if name is None:
-        return None
+def describe(state: State, target: Target, count: int) -> Nest:
+    """The nest of a state whose factors are columns of ``count`` candidates.
+
+    Its anchor is the largest reduction. Without one it is the output, whose register tile is what stands in its
+    innermost loop, and which is an operand as well: memory is what limits it.
+    """
+    name = find_anchor(state) or state.output
     bounds = Bounds(state)
     anchor = state.stages[name]
     chain = loop_chain(state, anchor)
@@ -123,6 +131,10 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
         covers, extents, iterations = [bounds.stages[name].axes], [column(1), *extents], [column(1), *iterations]
     tile = {axis: column(extent) for axis, extent in _tile(bounds, anchor).items()}
     operands = [_operand(bounds, anchor, read, covers, vector, lanes, tile, column) for read in _distinct(anchor)]
+    if not anchor.tensor.reduce_axes:
+        own = Read(anchor.tensor.dtype, anchor.tensor, anchor.tensor.axes, 0)
+        operands.append(_operand(bounds, anchor, own, covers, vector, lanes, tile, column))
+    output = state.stages[state.output]
     vectors = np.ceil(tile[vector] / lanes) if vector else column(1)
     accumulators = vectors * product([tile[axis.name] for axis in anchor.tensor.axes if axis.name != vector])  # type: ignore[misc]
     reducing = {axis.name for axis in anchor.tensor.reduce_axes}
@@ -151,6 +163,7 @@ def describe(state: State, target: Target, count: int) -> Nest | None:
         copies, column(sum(_bytes(bounds, state.stages[operand.name]) for operand in operands)),
         sum((np.where(o.loads < o.step_loads * unrolled, o.step_loads, 0.0) for o in operands), start=column(0)),
         tile[vector] / (vectors * lanes) if vector else column(1), covered - 1,
+        prod(output.tensor.shape) * dtypes.itemsize(output.tensor.dtype), output.details.streamed, bool(reducing),
     )  # fmt: skip
 
 
@@ -167,8 +180,14 @@ def loop_chain(state: State, anchor: Stage) -> list[tuple[str, str]]:
 
 
 def _tile(bounds: Bounds, anchor: Stage) -> Mapping[str, Any]:
-    """How much of each axis the anchor's loops cover from its first reduction loop on: what accumulates at once."""
-    first = min(anchor.loops.index(loop) for loop in anchor.reduce_loops if loop in anchor.loops)
+    """How much of each axis the anchor's loops cover from its first reduction loop on: what accumulates at once.
+
+    Of an anchor that reduces nothing, what its innermost loop covers.
+    """
+    kinds = [anchor.kind(loop) for loop in anchor.loops]
+    first = max((at + 1 for at, kind in enumerate(kinds) if kind in ("serial", "parallel")), default=0)
+    if anchor.tensor.reduce_axes:
+        first = min(anchor.loops.index(loop) for loop in anchor.reduce_loops if loop in anchor.loops)
     return bounds.stages[anchor.name].covers(frozenset(anchor.loops[first:]))
 
 
@@ -219,6 +238,8 @@ def _operand(
     reducing = {axis.name for axis in anchor.tensor.reduce_axes}
     one_step = {axis: 1 if axis.name in reducing else tile[axis.name] for axis in axes}
     loads, step = (column(_loads(read, block, vector, lanes)) for block in (by_axis, one_step))
+    if vector is not None and source.layout is None and lane_step(read, vector) is None:
+        loads, step = (count * lanes / ACROSS for count in (loads, step))
     along = axes_of(anchor, read, len(read.indices) - 1)
     unaligned = vector in along and len(along) > 1 and source.layout is None
     return Operand(read.tensor.name, lines, spans, loads, step, unaligned)

@@ -120,9 +120,8 @@ class SearchSpace:
                 for position, (name, choices) in enumerate(zip(self.names[number], self.choices[number], strict=True))
             }
             state = self.sketches[number].schedule.replay(columns)
-            found = evaluate(state, self.target, self.threads, len(rows))
-            if found is not None:
-                features[rows], legal[rows] = found[0], found[1].legal
+            features[rows], cost = evaluate(state, self.target, self.threads, len(rows))
+            legal[rows] = cost.legal
         return Evaluated(population, features, legal)
 
     def knobs(self, population: Population, row: int) -> dict[str, int]:

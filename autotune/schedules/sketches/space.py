@@ -15,6 +15,7 @@ from autotune.schedules.sketches.parallel import parallel_blocks
 from autotune.schedules.sketches.remaining import remaining
 from autotune.schedules.sketches.rows import rows
 from autotune.schedules.sketches.staging import stage_operands
+from autotune.schedules.sketches.streaming import streaming
 from autotune.schedules.sketches.tiling import tiling
 from autotune.schedules.sketches.transposing import transposing
 from autotune.schedules.sketches.vector_axis import vector_axis
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     element_blocks,  # where there is no anchor
     remaining,
 )
+LAST_RULES: tuple[Rule, ...] = (streaming,)  # of all drafts, those that a rule has completed included
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def sketches(output: Tensor, target: Target, threads: int = 1, algorithm: str = 
     drafts = [Draft(Schedule(output, algorithm=algorithm), target, threads, out=output.name, label=words)]
     for rule in RULES:
         drafts = [following for draft in drafts for following in ([draft] if draft.complete else rule(draft))]
+    for rule in LAST_RULES:
+        drafts = [following for draft in drafts for following in rule(draft)]
     found: dict[str, Sketch] = {}
     for draft in drafts:
         found.setdefault(draft.schedule.text, Sketch("; ".join(draft.label), draft.schedule))
