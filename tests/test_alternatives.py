@@ -15,6 +15,8 @@ from autotune.search.options import TuneOptions
 from autotune.search.relegalize import relegalized
 from autotune.search.space import SearchSpace
 from autotune.search.tuner import Tuner
+from autotune.targets.artifact import KernelObject
+from autotune.targets.callable import Kernel
 from autotune.targets.host import native_target
 from autotune.tensor_expr.algorithms import algorithm_of, definition, definitions, executed_flops
 from autotune.tensor_expr.operators import get_operator
@@ -135,7 +137,26 @@ def test_every_sketch_of_an_alternative_computes_the_convolution(name: str) -> N
         rows = [row for row in legal if drawn.population.sketch[row] == number][:1]
         for row in rows:
             kernel = api.build(space.schedule(drawn.population, int(row)))
-            assert np.abs(kernel(**inputs) - expected).max() <= 1e-4 * np.abs(expected).max()
+            got = kernel(**inputs)
+            assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max()
+            # Weights bound, or packed by hand, are transformed once and give the same.
+            assert (kernel.bind(w=inputs["w"])(inputs["x"]) == got).all()
+            packed = kernel.pack("w", inputs["w"])
+            assert packed.shape == kernel.object.parameters[1].stored_shape
+            raw = kernel.run_packed(kernel.pack("x", inputs["x"]), packed)
+            assert (kernel.unpack("conv", raw) == got).all()
+            header = json.loads(json.dumps(kernel.object.header()))
+            again = Kernel(KernelObject.from_header(header, kernel.object.code))
+            assert (again(**inputs) == got).all()
+
+
+@pytest.mark.parametrize("name", ALTERNATIVES)
+def test_weights_are_transformed_before_the_kernel_runs(name: str) -> None:
+    for sketch in SearchSpace(odd(), native_target(), algorithms=(name,)).sketches:
+        assert "w" not in sketch.schedule.state.stages
+        assert not {"weights", "weight_columns", "filters"} & {
+            stage.name for stage in sketch.schedule.state.stages.values() if not stage.tensor.is_placeholder
+        }
 
 
 def test_an_alternatives_sketch_is_made_legal_for_another_shape() -> None:

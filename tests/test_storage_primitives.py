@@ -20,7 +20,8 @@ from autotune.targets.facts import ARM_NEON, X86_AVX2, X86_AVX512, Target
 from autotune.targets.host import supports
 from autotune.targets.llvm.build import assembly, build
 from autotune.targets.llvm.generate import generate
-from autotune.tensor_expr import Tensor, compute, placeholder, select
+from autotune.tensor_expr import Tensor, compute, placeholder, reduce_axis, select
+from autotune.tensor_expr import sum as total
 
 RUNNABLE = [target for target in (X86_AVX2, X86_AVX512, ARM_NEON) if supports(target)]
 Apply = Callable[[Schedule], Schedule]
@@ -31,6 +32,15 @@ def padded(size: int = 11) -> Tensor:
     x = placeholder((size,), "float32", "x")
     inside = lambda i: select((i >= 0) & (i < size), x[i], 0)  # noqa: E731
     return compute((size,), lambda i: inside(i - 1) + inside(i) + inside(i + 1), name="y")
+
+
+def scaled() -> Tensor:
+    """A product with ``t``, which is made of the constant ``w``."""
+    x, w = placeholder((5, 11), "float32", "x"), placeholder((11, 7), "float32", "w", constant=True)
+    half = compute((11, 7), lambda i, o: w[i, o] * 0.5, name="half")
+    t = compute((7, 11), lambda o, i: half[i, o] + w[i, o], name="t")
+    k = reduce_axis(11, "k")
+    return compute((5, 7), lambda b, o: total(x[b, k] * t[o, k], axis=k), name="y")
 
 
 GOLDEN: dict[str, tuple[Tensor, Apply, str]] = {
@@ -45,6 +55,21 @@ kernel(x: input float32[9, 11], b: output float32[9, 10])
             a[0, j] = x[i, j] + 1.0
         for j_2 in 0..10:
             b[i, j_2] = a[0, j_2] * a[0, j_2 + 1]
+""",
+    ),
+    "precompute": (
+        scaled(),
+        lambda s: s.precompute("t"),
+        """
+kernel(x: input float32[5, 11], t: constant float32[7, 11], y: output float32[5, 7])
+    for b in 0..5:
+        for o in 0..7:
+            y[b, o] = 0.0
+            y.sum = buffer float32[1]
+            y.sum[0] = y[b, o]
+            for k in 0..11:
+                y.sum[0] = y.sum[0] + x[b, k] * t[o, k]
+            y[b, o] = y.sum[0]
 """,
     ),
     "storage_align": (
@@ -134,6 +159,11 @@ def test_json_both_ways(name: str) -> None:
         (chain(), lambda s: s.set_scope("a", "heap"), r"'a': unknown scope 'heap'; the scopes are: auto, stack, workspace"),
         (chain(), lambda s: s.set_scope("b", "stack"), r"'b' is the output, whose memory belongs to the caller; cache_write it"),
         (chain(), lambda s: s.set_scope("x", "stack"), r"'x' is a placeholder"),
+        (scaled(), lambda s: s.precompute("y"), r"'y': what is computed ahead is one array, not the output"),
+        (scaled(), lambda s: s.precompute("half"), r"'half': 'w' is read by 't', too"),
+        (scaled(), lambda s: s.precompute("w"), r"'w' is a placeholder"),
+        (scaled(), lambda s: s.reorder("t", ["i", "o"]).precompute("t"), r"'t': .* no step's so far"),
+        (chain(), lambda s: s.precompute("a"), r"'a' is made of 'x'; what is computed ahead is made of one plain constant"),
         (chain(), lambda s: s.storage_align("a", 2, 8), r"'a' has dimensions 0 to 1 in memory; storage_align names 2"),
         (chain(), lambda s: s.storage_align("a", 0, 0), r"'a', dimension 0: factor 0 must be a whole number from 1"),
         (chain(), lambda s: s.storage_align("a", 0, 8, -1), r"'a': offset -1 must be a whole number, 0 or more"),

@@ -79,7 +79,7 @@ def check_interpreted(workload: Workload, schedule: Schedule, target: Target, li
 
     def run() -> list[np.ndarray]:
         function = lower(schedule, target, check=True)
-        names = [param.buffer.name for param in function.params if param.buffer.role != "output"]
+        names = [param.name for param in function.params if param.buffer.role != "output"]
         return interpret(function, [inputs[name] for name in names], limit=limit)
 
     return _judged(workload, inputs, run)

@@ -89,13 +89,20 @@ def _summed(values: list[Expr]) -> Expr:
 
 
 def _dot_products(choices: Choices) -> Workload:
-    """A product of matrices whose right one holds small groups of rows side by side, as instructions want them."""
+    """A product of matrices whose right one holds small groups of rows side by side, as instructions want them.
+
+    Or one of floats whose right one is computed of a constant.
+    """
     dtype, other, wide, group = choices.choice((
         ("uint8", "int8", "int32", 4), ("int8", "int8", "int32", 4), ("bfloat16", "bfloat16", "float32", 2),
         ("float32", "float32", "float32", 1),
     ))  # fmt: skip
     m, n, k = choices.integer(1, 7), choices.integer(3, 37), choices.integer(1, 5)
-    a, b = placeholder((m, k * group), dtype, "a"), placeholder((k, n, group), other, "b")
+    constant = dtype == "float32"
+    a, b = placeholder((m, k * group), dtype, "a"), placeholder((k, n, group), other, "b", constant=constant)
+    if constant:
+        given = b
+        b = compute((k, n, group), lambda h, j, g: given[h, j, g] * select(j == 0, 2.0, 0.5), "scaled")
     r, s = reduce_axis(k, "r"), reduce_axis(group, "s")
     return Workload(
         compute((m, n), lambda i, j: total(cast(a[i, r * group + s], wide) * cast(b[r, j, s], wide), axis=(r, s)), "c")

@@ -229,6 +229,11 @@ class _Arguments:
         self.last = self.stages[self.choices.choice(reducing or self.computes)]
         return self.last.name
 
+    def of_constants(self) -> str:
+        """A stage that reads constants alone, where there is one."""
+        found = [name for name in self.computes if all(read.constant for read in self.stages[name].tensor.inputs)]
+        return self.choices.choice(found or self.computes)
+
     def reducing_loop(self) -> str:
         """A loop of the last stage, one of a reduction where it has one."""
         return self.choices.choice([loop for loop in self.last.loops if loop in self.last.reduce_loops] or ["none"])
@@ -371,6 +376,7 @@ _DRAWN: Mapping[str, Callable[[_Arguments], Any]] = {
     "bind.thread": lambda drawn: drawn.choices.choice(THREADS),
     "set_scope.scope": lambda drawn: drawn.choices.choice(SCOPES),
     "tensor": _Arguments.tensor,
+    "precompute.stage": lambda drawn: drawn.of_constants(),
     "stage": _Arguments.compute,
     "prefetch.tensor": lambda drawn: drawn.choices.choice(drawn.read()),
     "intrinsic": lambda drawn: drawn.choices.choice(list(tensor_intrinsics())),

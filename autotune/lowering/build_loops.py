@@ -88,7 +88,9 @@ class _Builder:
                 role = "output" if not tensor.is_placeholder else "constant" if tensor.constant else "input"
                 buffers = buffers_of(stage, tensor.shape, role)
                 dims = tuple(Dim(*map(int, (d.logical, d.divisor, d.modulus))) for d in stage.layout or ())
-                params += [Param(buffer, tensor.shape, Layout(dims) if dims else None) for buffer in buffers]
+                params += [
+                    Param(buffer, tensor.shape, Layout(dims) if dims else None, stage.ahead) for buffer in buffers
+                ]
                 context = context.with_buffers(tensor.name, buffers)
                 context = context.enter(tensor.name, {}, (ZERO,) * len(tensor.shape))
         roots = [s for s in self.state.stages.values() if not s.tensor.is_placeholder and s.attach is None]

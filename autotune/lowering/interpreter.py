@@ -35,6 +35,7 @@ from autotune.lowering.ir import Buffer, For, Function, Param, Stmt
 from autotune.lowering.printer import show_statement
 from autotune.lowering.python_source import Access, Source, python_source
 from autotune.tensor_expr import dtypes
+from autotune.tensor_expr.evaluate import evaluate
 from autotune.tensor_expr.expr import INTRINSICS
 
 MAX_STATEMENTS = 1_000_000
@@ -74,6 +75,8 @@ def interpret(
 
 def packed(param: Param, array: np.ndarray) -> np.ndarray:
     """An array as a parameter lies in memory."""
+    if param.ahead is not None:
+        array = evaluate(param.ahead, {param.name: array}).astype(param.buffer.dtype)
     return array if param.layout is None else param.layout.pack(array)
 
 

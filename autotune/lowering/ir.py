@@ -31,6 +31,7 @@ from math import prod
 from autotune.schedules.layout import Layout
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.expr import Expr, Load, Var, walk
+from autotune.tensor_expr.tensor import Tensor, graph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,11 +131,25 @@ class Intrinsic(Stmt):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Param:
-    """A buffer that the caller hands in: its logical shape, and its layout where it is packed."""
+    """A buffer that the caller hands in: its logical shape, and its layout where it is packed.
+
+    ``ahead`` is what it holds as a compute of one constant, which the caller evaluates.
+    """
 
     buffer: Buffer
     shape: tuple[int, ...]
     layout: Layout | None
+    ahead: Tensor | None = None
+
+    @property
+    def source(self) -> Tensor | None:
+        """The constant that it is made of, where something is computed ahead."""
+        return None if self.ahead is None else graph(self.ahead)[0]
+
+    @property
+    def name(self) -> str:
+        """What the caller knows it by."""
+        return self.buffer.name if self.source is None else self.source.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

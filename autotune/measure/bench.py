@@ -16,7 +16,7 @@ import numpy as np
 from autotune.measure.clock import Clock, Run
 from autotune.measure.outputs import CheckedOutput, GuardedBuffer
 from autotune.measure.sampling import Reading, Timer, sample_head_to_head, sample_trial
-from autotune.targets.artifact import KernelObject, Parameter
+from autotune.targets.artifact import Ahead, KernelObject, Parameter
 from autotune.targets.callable import address_of, aligned_copy
 from autotune.targets.instruments import Instruments
 
@@ -44,6 +44,7 @@ class Bench:
         inputs = len(self._parameters) - len(outputs)
         self._files = files[:inputs]
         self._arrays: dict[tuple[int, Any], np.ndarray] = {}  # by input and layout, latest use last
+        self._made: dict[tuple[int, Ahead], np.ndarray] = {}  # the one that was used last
         self._workspace = GuardedBuffer()
         self._results = [CheckedOutput(*given) for given in zip(outputs, files[inputs:], strict=True)]
         self._clock = Clock(instruments, self._flops, self._threads, self._options["cache"] == "cold")
@@ -107,15 +108,25 @@ class Bench:
 
     def _input(self, index: int, parameter: Parameter) -> np.ndarray:
         """An input as the kernel reads it: in memory of its own, in its layout."""
-        layout = parameter.layout
-        array = self._arrays.pop((index, layout), None)
+        form = parameter.layout, parameter.ahead
+        array = self._arrays.pop((index, form), None)
         if array is None:
-            plain = self._files[index]
+            plain = self._plain(index, parameter)
             while self._arrays and sum(kept.nbytes for kept in self._arrays.values()) + plain.nbytes > _KEPT_BYTES:
                 del self._arrays[next(iter(self._arrays))]
-            array = aligned_copy(plain if layout is None else layout.pack(np.asarray(plain)))
-        self._arrays[index, layout] = array
+            array = aligned_copy(plain if parameter.layout is None else parameter.layout.pack(plain))
+        self._arrays[index, form] = array
         return array
+
+    def _plain(self, index: int, parameter: Parameter) -> np.ndarray:
+        """An input, or what is computed of it ahead, which takes long and is kept for other layouts of it."""
+        plain = np.asarray(self._files[index])
+        if parameter.ahead is None:
+            return plain
+        known = self._made.pop((index, parameter.ahead), None)
+        known = parameter.ahead.of(plain) if known is None else known
+        self._made = {(index, parameter.ahead): known}
+        return known
 
     def _checked(self, run: Run) -> dict[str, Any]:
         """Run once over each poison; returns a report with the verdict."""

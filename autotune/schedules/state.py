@@ -71,7 +71,8 @@ class Stage:
 
     ``attach`` is the (stage, loop) inside which it is computed, or None at the root; ``init_at`` the loop before which
     a reduction's result is initialised, or None for the innermost possible place. The loops from ``block`` on are one
-    indivisible block. ``atomic``: threads may update one element at a time.
+    indivisible block. ``atomic``: threads may update one element at a time. ``ahead`` is how a placeholder is computed
+    of a constant before the kernel runs.
     """
 
     tensor: Tensor
@@ -84,6 +85,7 @@ class Stage:
     block: str | None = None
     atomic: bool = False
     details: Details = PLAIN
+    ahead: Tensor | None = None
 
     @property
     def name(self) -> str:

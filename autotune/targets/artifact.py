@@ -7,11 +7,13 @@ order of the operator, then the outputs), the pointer to the workspace (``worksp
 ``{void (*parallel)(void (*body)(void *), void *data, unsigned threads, unsigned flags), int64 threads}``; its first
 entry has the signature of libgomp's ``GOMP_parallel``.
 
-Each array is passed in its parameter's layout (``Layout.pack``), or plain and C-contiguous where that has none.
+Each array is passed in its parameter's layout (``Layout.pack``), or plain and C-contiguous where that has none. What
+is computed of a constant ahead of time (``Ahead``) is passed in the constant's place: ``Parameter.pack`` gives it.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,9 @@ import ml_dtypes
 import numpy as np
 
 from autotune.schedules.layout import Layout
+from autotune.tensor_expr.evaluate import evaluate
+from autotune.tensor_expr.serialize import from_json
+from autotune.tensor_expr.tensor import graph
 
 if TYPE_CHECKING:  # a measuring worker imports this module, and has no use for what these would load
     from autotune.lowering.loops import Loops
@@ -26,35 +31,76 @@ if TYPE_CHECKING:  # a measuring worker imports this module, and has no use for 
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """What a kernel takes in a constant's place: an array of this shape and dtype, whose ``definition`` is a compute of
+    the constant alone, as the JSON text of ``tensor_expr.serialize``."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    definition: str
+
+    def of(self, constant: np.ndarray) -> np.ndarray:
+        """The array, evaluated in float64 where it is floating point, and rounded once."""
+        tensor = from_json(json.loads(self.definition))
+        source = graph(tensor)[0]
+        return evaluate(tensor, {source.name: constant}).astype(_element(self.dtype))
+
+    def to_json(self) -> list[Any]:
+        return [list(self.shape), self.dtype, self.definition]
+
+
+def _element(dtype: str) -> np.dtype[Any]:
+    return np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
-    """One array that a kernel takes: ``role`` is ``input``, ``constant`` (packed ahead of time) or ``output``."""
+    """One array that a kernel takes: ``role`` is ``input``, ``constant`` (packed ahead of time) or ``output``.
+
+    ``shape`` and ``dtype`` are the caller's array's; ``stored_shape`` and ``stored`` those of what the code takes.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     role: str
     layout: Layout | None = None
+    ahead: Ahead | None = None
 
     @property
     def element(self) -> np.dtype[Any]:
         """The NumPy dtype of its elements."""
-        return np.dtype(ml_dtypes.bfloat16 if self.dtype == "bfloat16" else self.dtype)
+        return _element(self.dtype)
+
+    @property
+    def stored(self) -> np.dtype[Any]:
+        """The NumPy dtype of the array that the kernel's code takes."""
+        return self.element if self.ahead is None else _element(self.ahead.dtype)
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
         """The shape of the array that the kernel's code takes: in its layout."""
-        return self.shape if self.layout is None else self.layout.shape(self.shape)
+        logical = self.shape if self.ahead is None else self.ahead.shape
+        return logical if self.layout is None else self.layout.shape(logical)
+
+    def pack(self, array: np.ndarray) -> np.ndarray:
+        """The caller's array as the kernel's code takes it; itself where that is the same."""
+        known = array if self.ahead is None else self.ahead.of(array)
+        return known if self.layout is None else self.layout.pack(known)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name, "shape": list(self.shape), "dtype": self.dtype, "role": self.role,
             "layout": self.layout.to_json() if self.layout else None,
+            "ahead": self.ahead.to_json() if self.ahead else None,
         }  # fmt: skip
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Parameter:
         layout = Layout.from_json(data["layout"]) if data["layout"] is not None else None
-        return Parameter(data["name"], tuple(data["shape"]), data["dtype"], data["role"], layout)
+        shape, dtype, definition = data["ahead"] or ((), "", "")
+        ahead = Ahead(tuple(shape), dtype, definition) if data["ahead"] else None
+        return Parameter(data["name"], tuple(data["shape"]), data["dtype"], data["role"], layout, ahead)
 
 
 @dataclass(frozen=True, slots=True)

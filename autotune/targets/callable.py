@@ -62,15 +62,15 @@ class _Slot:
 
     def packed(self, value: Any) -> np.ndarray:
         """``value`` as the kernel reads it: in its layout."""
-        array, layout = self.array(value), self.parameter.layout
-        return array if layout is None else layout.pack(array)
+        return self.parameter.pack(self.array(value))
 
     @property
     def stored(self) -> _Slot:
         """What is checked of an array that is in the kernel's layout already."""
-        if self.parameter.layout is None:
+        if self.parameter.layout is None and self.parameter.ahead is None:
             return self
-        return _Slot(replace(self.parameter, layout=None), self.dtype, self.parameter.stored_shape)
+        plain = replace(self.parameter, layout=None, ahead=None)
+        return _Slot(plain, self.parameter.stored, self.parameter.stored_shape)
 
     def output(self, value: Any) -> np.ndarray:
         """``value`` as an array that the kernel may fill in place."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from autotune.errors import ScheduleError
 from autotune.schedules.schedule import Schedule
+from autotune.schedules.sketches.ahead import precompute_constants
 from autotune.schedules.sketches.cache_write import cache_write
 from autotune.schedules.sketches.draft import Draft, Rule
 from autotune.schedules.sketches.element_blocks import element_blocks
@@ -26,6 +27,7 @@ from autotune.tensor_expr.tensor import Tensor
 SPACE_VERSION = 6  # counts up whenever the sketches of an operator, or the choices of a knob, change
 
 RULES: tuple[Rule, ...] = (
+    precompute_constants,  # leaves a constant where the others would see a stage
     inline,  # element-wise stages vanish first, so that the others see the expressions that remain
     rows,  # where every reduction reads its elements once
     transposing,  # where there is nothing but an output that reads across rows

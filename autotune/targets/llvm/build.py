@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -9,15 +10,15 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 
-from autotune.lowering.ir import Function
+from autotune.lowering.ir import Function, Param
 from autotune.lowering.loops import Loops
 from autotune.lowering.pipeline import lower
 from autotune.schedules.schedule import Schedule
-from autotune.targets.artifact import KernelObject, Parameter
+from autotune.targets.artifact import Ahead, KernelObject, Parameter
 from autotune.targets.facts import Caches, Target
 from autotune.targets.llvm.generate import ENTRY, generate
 from autotune.tensor_expr.algorithms import DIRECT
-from autotune.tensor_expr.serialize import from_json
+from autotune.tensor_expr.serialize import from_json, to_json
 
 CODEGEN_LEVEL = 1  # measured: 2 and 3 give the same code; 0 takes half the time and the code 2.6 times as long
 # Passes that cost time and gain nothing here: addresses are strength-reduced and stand at their use, equal values are
@@ -63,13 +64,19 @@ def build_function(
     if check:
         module.verify()
     code = machine(target).emit_object(module)
-    parameters = tuple(
-        Parameter(p.buffer.name, p.shape, p.buffer.dtype, p.buffer.role, p.layout) for p in function.params
-    )
+    parameters = tuple(map(_parameter, function.params))
     algorithm = schedule.algorithm if schedule is not None else DIRECT
     return KernelObject(
         code, ENTRY, parameters, generated.workspace_bytes, threads, algorithm, schedule, Loops(function)
     )
+
+
+def _parameter(param: Param) -> Parameter:
+    buffer, source = param.buffer, param.source
+    if param.ahead is None or source is None:
+        return Parameter(buffer.name, param.shape, buffer.dtype, buffer.role, param.layout)
+    ahead = Ahead(param.shape, buffer.dtype, json.dumps(to_json(param.ahead)))
+    return Parameter(source.name, source.shape, source.dtype, buffer.role, param.layout, ahead)
 
 
 def assembly(schedule: Schedule, target: Target, threads: int = 1) -> str:
