@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from autotune.schedules.primitives import Knob as Knob
     from autotune.schedules.schedule import Schedule as Schedule
     from autotune.schedules.schedule import create_schedule as create_schedule
+    from autotune.schedules.templates import Annotation as Annotation
+    from autotune.schedules.templates import Config as Config
+    from autotune.schedules.templates import Template as Template
+    from autotune.schedules.templates import TemplateError as TemplateError
+    from autotune.schedules.templates import template as template
     from autotune.schedules.tensor_intrinsics import Instruction as Instruction
     from autotune.schedules.tensor_intrinsics import TensorIntrinsic as TensorIntrinsic
     from autotune.schedules.tensor_intrinsics import register_tensor_intrinsic as register_tensor_intrinsic
@@ -123,6 +128,7 @@ _MODULES = {
     "autotune.lowering.loops": ("Loops",),
     "autotune.schedules.primitives": ("Knob",),
     "autotune.schedules.schedule": ("Schedule", "create_schedule"),
+    "autotune.schedules.templates": ("Annotation", "Config", "Template", "TemplateError", "template"),
     "autotune.schedules.tensor_intrinsics": ("Instruction", "TensorIntrinsic", "register_tensor_intrinsic"),
     "autotune.search.events": ("Listener", "Progress", "TuneResult"),
     "autotune.search.lookup": ("Found",),

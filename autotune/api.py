@@ -23,7 +23,9 @@ from autotune.fuzz.proof import prove
 from autotune.lowering.loops import Loops
 from autotune.lowering.pipeline import lower as lower_schedule
 from autotune.schedules.schedule import Schedule
+from autotune.schedules.templates import Function, Template
 from autotune.search.events import Listener, TuneResult
+from autotune.search.given import given_space
 from autotune.search.limits import check_count, check_memory, check_threads
 from autotune.search.lookup import Found, find_schedule
 from autotune.search.options import TuneOptions
@@ -56,12 +58,13 @@ DEFAULTS = TuneOptions()
 
 
 def tune(
-    operator: What, target: str | Target = "native", trials: int = DEFAULTS.trials, *, threads: int = 1,
+    operator: What | Schedule, target: str | Target = "native", trials: int = DEFAULTS.trials, *, threads: int = 1,
     budget: float | None = DEFAULTS.budget, patience: int | None = DEFAULTS.patience,
     stop_at: float | None = DEFAULTS.stop_at, strategy: str | Factory = DEFAULTS.strategy,
     cost_model: str | CostModel = DEFAULTS.cost_model, transfer: bool = DEFAULTS.transfer,
     seed: int = DEFAULTS.seed, database: Where = None, algorithms: Algorithms = DEFAULTS.algorithms,
-    listeners: Sequence[Listener] = (), verify: bool = False, cache: str = "warm", **params: int | str | bool,
+    listeners: Sequence[Listener] = (), verify: bool = False, cache: str = "warm",
+    template: Template | Function | None = None, **params: int | str | bool,
 ) -> TuneResult:  # fmt: skip
     """Search for the fastest schedule on this machine, keeping every trial in the database.
 
@@ -76,6 +79,9 @@ def tune(
     ``algorithms`` names the definitions of the operator that are searched, as a sequence or separated by commas, such
     as ``"direct,im2col"``: ``direct`` is its own, ``alternatives`` tells the others and what they err; None accepts
     all. ``cache``: kernels are timed ``warm``, or ``cold``, with their memory in no cache; the two are tasks apart.
+    ``template`` is a function ``(cfg, output) -> Schedule`` that spans the space instead of the automatic rules; in
+    place of an operator, a schedule that leaves knobs open is a space, too. Where a template fails, the result is the
+    schedule that needs no search, and ``stopped`` says why.
     Ctrl-C ends the search early, and the best so far is returned. ``verify``: every candidate's loops are checked
     between the passes that make them, and the winner's are interpreted (``proof`` in the result says how); where they
     do not compute what the operator means, ``AutotuneError`` is raised.
@@ -88,11 +94,18 @@ def tune(
         algorithms=check_algorithms(algorithms), transfer=transfer,
         cost_model=cost_model if isinstance(cost_model, str) else type(cost_model).__name__,
     )  # fmt: skip
-    task = replace(tuning_task(operator, target, threads, **params), cache=cache)
+    given = operator if isinstance(operator, Schedule) else template
+    what = operator.output if isinstance(operator, Schedule) else operator
+    task = replace(tuning_task(what, target, threads, **params), cache=cache)
     definitions(task.workload, options.algorithms)  # refuses before anything runs
     model = make_cost_model(cost_model, options.seed)
+    own = given_space(task, given) if given is not None else None
     with open_database(database) as opened:
-        result = Tuner(task, opened, options, listeners, model=model).run()
+        if own is None:
+            tuner = Tuner(task, opened, options, listeners, model=model)
+        else:
+            tuner = Tuner(own.task, opened, options, listeners, own.space, model, own.problem)
+        result = tuner.run()
     if not verify:
         return result
     return replace(result, proof=prove(task.workload, result.schedule, task.target).text)

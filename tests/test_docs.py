@@ -33,6 +33,7 @@ REWRITE = {
     "docs/guide.md": "python docs/printed.py docs/guide.md",
     "docs/database.md": "python docs/printed.py docs/database.md",
     "docs/strategies.md": "python docs/printed.py docs/strategies.md",
+    "docs/templates.md": "python docs/printed.py docs/templates.md",
     "docs/tutorial.md": "python docs/tutorial.py --no-speeds",
 }
 README = (ROOT / "README.md").read_text()

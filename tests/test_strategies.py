@@ -28,7 +28,7 @@ def space(operator: str = "conv2d", **params: int) -> SearchSpace:
 
 def whole_of_one_sketch() -> SearchSpace:
     odd = space("matmul", m=20, n=20, k=2)
-    return SearchSpace(odd.output, odd.target, given=odd.sketches[:1])
+    return SearchSpace(odd.definitions["direct"], odd.target, given=odd.sketches[:1])
 
 
 def estimate(features: np.ndarray) -> np.ndarray:

@@ -52,6 +52,7 @@ def tune_command(operator: Operator) -> click.Command:
             ["--strategy"], default=DEFAULTS.strategy, show_default=True,
             help=f"one of {', '.join(strategies())}, or module:class",
         ),
+        click.Option(["--template"], help="a hand-written space of schedules, as module:function"),
         click.Option(
             ["--cost-model"], default=DEFAULTS.cost_model, show_default=True,
             help=f"what the search ranks candidates by: one of {', '.join(cost_models())}, or a model's file.json",
@@ -79,8 +80,9 @@ def tune_command(operator: Operator) -> click.Command:
 
 def _tune(
     operator: Operator, *, target: str, trials: int, threads: int, budget: float | None,
-    patience: int | None, stop_at: float | None, strategy: str, cost_model: str, transfer: bool, algorithms: str,
-    cache: str, seed: int, database: str | None, verify: bool, as_json: bool, quiet: bool, **params: Any,
+    patience: int | None, stop_at: float | None, strategy: str, template: str | None, cost_model: str, transfer: bool,
+    algorithms: str, cache: str, seed: int, database: str | None, verify: bool, as_json: bool, quiet: bool,
+    **params: Any,
 ) -> None:  # fmt: skip
     path = database or str(default_path())
     workload = operator(**params)
@@ -89,6 +91,7 @@ def _tune(
             workload, target, trials, threads=threads, budget=budget, patience=patience, stop_at=stop_at,
             strategy=load_object(strategy) if ":" in strategy else strategy, cost_model=cost_model, transfer=transfer,
             algorithms=algorithms, cache=cache, seed=seed, database=path, listeners=[bar] if bar else [], verify=verify,
+            template=load_object(template) if template else None,
         )  # fmt: skip
     click.echo(one_object(tune_json(result, path)) if as_json else tune_summary(result, path, trials))
     if result.interrupted:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from autotune.cost_model.features import SCHEMA, evaluate
+from autotune.errors import ScheduleError
 from autotune.schedules.schedule import Schedule
 from autotune.schedules.sketches import Sketch, sketches
+from autotune.schedules.state import Number
 from autotune.targets.facts import Target
 from autotune.tensor_expr.algorithms import DIRECT, definitions
 from autotune.tensor_expr.tensor import Tensor
@@ -73,12 +75,15 @@ class SearchSpace:
 
     Of a workload, every definition has its own sketches: the operator's own and the alternatives, or those among them
     whose ``algorithms`` are accepted. Of an output tensor, there is but the one.
+    ``given`` sketches stand in for those of the rules. Where they are ``trusted``, whatever can be replayed is worth
+    building: a person wrote them, and the model is left to say what is slow.
     """
 
     def __init__(
         self, what: Workload | Tensor, target: Target, threads: int = 1, given: Sequence[Sketch] | None = None,
-        algorithms: Iterable[str] | None = None,
+        algorithms: Iterable[str] | None = None, trusted: bool = False,
     ) -> None:  # fmt: skip
+        self.trusted = trusted
         self.definitions = definitions(what, algorithms) if isinstance(what, Workload) else {DIRECT: what}
         self.target, self.threads = target, threads
         self.sketches = (
@@ -96,6 +101,7 @@ class SearchSpace:
         self.sizes = np.ones((len(self.sketches), self.width), np.int64)
         for number, knobs in enumerate(self.choices):
             self.sizes[number, : len(knobs)] = [len(choices) for choices in knobs]
+        self._known: dict[Key, tuple[np.ndarray, bool]] = {}  # of what was evaluated alone
         self._by_text = {s.schedule.text: number for number, s in enumerate(self.sketches)}
 
     @property
@@ -105,7 +111,8 @@ class SearchSpace:
 
     def sample(self, generator: np.random.Generator, count: int) -> Population:
         """Uniformly random candidates, an equal share of each sketch."""
-        sketch = generator.permutation(np.arange(count) % len(self.sketches))
+        count = count if self.sketches else 0
+        sketch = generator.permutation(np.arange(count) % max(1, len(self.sketches)))
         genes = (generator.random((count, self.width)) * self.sizes[sketch]).astype(np.int64)
         return Population(sketch, genes)
 
@@ -119,10 +126,29 @@ class SearchSpace:
                 name: choices[population.genes[rows, position]]
                 for position, (name, choices) in enumerate(zip(self.names[number], self.choices[number], strict=True))
             }
-            state = self.sketches[number].schedule.replay(columns)
-            features[rows], cost = evaluate(state, self.target, self.threads, len(rows))
-            legal[rows] = cost.legal
+            try:
+                features[rows], legal[rows] = self._evaluated(number, columns, len(rows))
+            except ScheduleError:  # a step that takes no columns of numbers, or that some of these are not legal for
+                for place, row in enumerate(rows):
+                    alone = {name: int(values[place]) for name, values in columns.items()}
+                    features[row], legal[row] = self._alone(number, alone)
         return Evaluated(population, features, legal)
+
+    def _evaluated(self, number: int, values: Mapping[str, Number], count: int) -> tuple[np.ndarray, np.ndarray]:
+        state = self.sketches[number].schedule.replay(values)
+        features, cost = evaluate(state, self.target, self.threads, count)
+        return features, np.ones(count, bool) if self.trusted else cost.legal
+
+    def _alone(self, number: int, values: Mapping[str, int]) -> tuple[np.ndarray, bool]:
+        """One candidate's features and legality, found the slow way and once."""
+        key = (number, *values.values())
+        if key not in self._known:
+            try:
+                features, legal = self._evaluated(number, values, 1)
+                self._known[key] = features[0], bool(legal[0])
+            except ScheduleError:
+                self._known[key] = np.zeros(len(SCHEMA)), False
+        return self._known[key]
 
     def knobs(self, population: Population, row: int) -> dict[str, int]:
         """A candidate's knob values by name."""

@@ -27,6 +27,7 @@ class TuningTask:
 
     ``cache`` is ``warm``, or ``cold`` where each sample finds the kernel's memory in no cache: other figures, so a task
     of its own.
+    ``space`` names the schedules that are searched: the version of the automatic space, or a hand-written one.
     """
 
     workload: Workload
@@ -34,6 +35,7 @@ class TuningTask:
     device: Device
     threads: int = 1
     cache: str = "warm"
+    space: str = str(SPACE_VERSION)
 
     def __post_init__(self) -> None:
         if self.cache not in CACHES:
@@ -48,5 +50,5 @@ class TuningTask:
             device=tuning_logs.DeviceInfo(self.device.name, self.device.text, dict(self.device.facts)),
             threads=self.threads,
             toolchain=toolchain(),
-            space_version=f"{SPACE_VERSION} cold" if self.cache == "cold" else SPACE_VERSION,
+            space_version=f"{self.space} cold" if self.cache == "cold" else self.space,
         )

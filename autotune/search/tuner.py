@@ -54,12 +54,13 @@ class Tuner:
     def __init__(
         self, task: TuningTask, database: TuningDatabase, options: TuneOptions | None = None,
         listeners: Sequence[Listener] = (), space: SearchSpace | None = None, model: CostModel | None = None,
+        problem: str = "",
     ) -> None:  # fmt: skip
         self.task, self.database, self.options = task, database, options or TuneOptions()
         self._all_listeners = (*listeners, *stoppers(self.options))
         self._watch = _Stopwatch()
         self._began = time.monotonic()
-        self.space, self._problem = (space, "") if space else _space(task, self.options)
+        self.space, self._problem = (space, problem) if space else _space(task, self.options)
         self._flops = {name: executed_flops(task.workload, name) for name in self.space.definitions}
         self._refused = 0
         self.model = model or make_cost_model(self.options.cost_model, self.options.seed)
@@ -103,7 +104,8 @@ class Tuner:
                 self._submit(batch, pipeline)
             self._watch.lap("propose")
             if not exploration.in_flight:
-                return self.strategy.fault or ("the space has no more candidates" if exploration.exhausted else "")
+                ends = "the space has no more candidates" if self.tally.records else "no candidate is legal"
+                return self.strategy.fault or (ends if exploration.exhausted else "")
             oldest = exploration.in_flight[0]
             while not oldest.complete or pipeline.holds_back:
                 self._measure(exploration, pipeline)

@@ -35,6 +35,9 @@ class Knob:
             raise ScheduleError(f"knob {self.name!r} has the choices {self.choices!r:.100}; give it whole numbers")
         object.__setattr__(self, "choices", tuple(map(int, choices)))
 
+    def __bool__(self) -> bool:
+        raise ScheduleError(f"knob {self.name!r} is left open, so nothing can depend on it but steps' arguments")
+
 
 Factor: TypeAlias = "Number | Knob"
 
