@@ -156,7 +156,8 @@ def test_what_a_person_wrote_is_tried_whatever_the_model_thinks_of_it() -> None:
     own = given_space(tuning_task("matmul", **SIZE), scalar).space
     everything = at.Population(np.zeros(own.size, int), np.arange(own.size)[:, None])
     assert own.evaluate(everything).legal.all()
-    assert not at.SearchSpace(own.definitions["direct"], own.target, given=own.sketches).evaluate(everything).legal.any()
+    untrusted = at.SearchSpace(own.definitions["direct"], own.target, given=own.sketches)
+    assert not untrusted.evaluate(everything).legal.any()
 
 
 def test_trials_of_a_template_are_its_own_and_lookups_find_its_best(tmp_path: Path) -> None:
