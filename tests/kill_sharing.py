@@ -29,8 +29,6 @@ from autotune.tuning_logs.sharing.client import SharedDatabase
 from autotune.tuning_logs.sharing.serving import Access, listen, serve
 
 CLIENTS = 2
-client._SEND_SECONDS = 0.0
-client._REST_SECONDS = (0.01, 0.05)
 
 
 def fork(work: Callable[[], None]) -> int:
@@ -54,6 +52,7 @@ def start_client(folder: Path, url: str, name: str) -> Writer:
     def work() -> None:
         os.close(reading)
         warnings.simplefilter("ignore")
+        client._SEND_SECONDS, client._REST_SECONDS = 0.0, (0.01, 0.05)
         with SharedDatabase.open(url, folder) as database:
             database.start_run(Run(run_id=name, seed=0, package_version="", llvm_version=""), TASK)
             for number in itertools.count():
@@ -79,12 +78,13 @@ def _forward(listening: socket.socket, to: int, cuts: Iterator[int]) -> None:
         near, _ = listening.accept()
         if os.fork() == 0:
             listening.close()
-            _pump(near, to, cut)
+            pump(near, to, cut)
             os._exit(0)
         near.close()
 
 
-def _pump(near: socket.socket, to: int, answers: int) -> None:
+def pump(near: socket.socket, to: int, answers: int) -> None:
+    """Forwards a connection until either side ends it, or instead of that many answers."""
     try:
         far = socket.create_connection(("127.0.0.1", to))
         while True:

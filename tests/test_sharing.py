@@ -6,6 +6,7 @@ import http.server
 import json
 import math
 import resource
+import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import anyio
 import httpx
 import pytest
 import trustme
+from kill_sharing import pump
 from serving import Served, free_port, served
 from test_interchange import contents, fill, run_of
 from test_tuning_logs import TASK, WORKLOAD, make_record
@@ -423,6 +425,33 @@ class TestAway:
         with served(path, "--port", port) as server, open_shared(server.url, tmp_path) as database:
             assert database.count() == 400 and not database.outbox.waiting
         assert check(path).problems == []
+
+    def test_an_answer_that_is_lost(self, tmp_path: Path) -> None:
+        """The server has stored the records, and the client cannot know."""
+        with served(tmp_path / "s.db") as server, socket.create_server(("127.0.0.1", 0)) as listening:
+            to = int(server.url.rpartition(":")[2])
+
+            def forward() -> None:
+                for answers in (2, -1):  # the first connection is cut instead of what answers the records
+                    near, _ = listening.accept()
+                    with near:
+                        pump(near, to, answers)
+
+            threading.Thread(target=forward, daemon=True).start()
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            with open_shared(url, tmp_path) as database, Database.open(server.path, readonly=True) as stored:
+                database.start_run(run_of("run"), TASK)
+                database._send_at = 0.0
+                with pytest.warns(SharingWarning, match="disconnected"):
+                    database.add_all([(make_record(f"run-{number}"), TASK) for number in range(5)])
+                assert (stored.count(), database.outbox.waiting) == (5, 5)
+                database._rest_until = 0.0
+                database.push()
+                assert (stored.count(), database.outbox.waiting) == (5, 0)
+                assert (database.pushed.new, database.pushed.already) == (0, 5)
+                assert stored.query("SELECT records, new FROM audit") == [
+                    {"records": 5, "new": 5}, {"records": 5, "new": 0}
+                ]  # fmt: skip
 
     def test_kills_and_cut_answers_lose_and_double_nothing(self, tmp_path: Path) -> None:
         words = [sys.executable, str(Path(__file__).with_name("kill_sharing.py")), str(tmp_path), "8", "3"]
