@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from autotune.search.events import Listener as Listener
     from autotune.search.events import Progress as Progress
     from autotune.search.events import TuneResult as TuneResult
+    from autotune.search.listeners import Curve as Curve
+    from autotune.search.listeners import TrialLog as TrialLog
     from autotune.search.lookup import Found as Found
     from autotune.search.options import TuneOptions as TuneOptions
     from autotune.search.space import Evaluated as Evaluated
@@ -131,6 +133,7 @@ _MODULES = {
     "autotune.schedules.templates": ("Annotation", "Config", "Template", "TemplateError", "template"),
     "autotune.schedules.tensor_intrinsics": ("Instruction", "TensorIntrinsic", "register_tensor_intrinsic"),
     "autotune.search.events": ("Listener", "Progress", "TuneResult"),
+    "autotune.search.listeners": ("Curve", "TrialLog"),
     "autotune.search.lookup": ("Found",),
     "autotune.search.options": ("TuneOptions",),
     "autotune.search.space": ("Evaluated", "Population", "SearchSpace"),

@@ -24,7 +24,7 @@ from native_kernels import COUNT, PARAMETERS, RIGHT, build, expected, loop
 from autotune.errors import AutotuneError, UsageError
 from autotune.measure.builders import BuilderPool, BuildOptions, BuildResult
 from autotune.measure.check import Check
-from autotune.measure.cores import CorePlan, plan, plan_cores
+from autotune.measure.cores import CorePlan, kept_off, plan, plan_cores, quota
 from autotune.measure.local import LocalMeasurer
 from autotune.measure.process import Failure, Reply, WorkerProcess, wait_any
 from autotune.measure.results import Bar, MeasureOptions, MeasureTask, median_interval, write_arrays
@@ -519,6 +519,41 @@ def test_cores_for_measuring_and_building() -> None:
     assert plan([5], 1, endless, alone) == CorePlan((5,), (5,), 1, False)
     assert plan([0, 1, 2, 3], 1, 2.0, alone) == CorePlan((3,), (0, 1, 2), 1, True)
     assert plan([0, 1, 2, 3], 1, 1.5, alone).overlap is False
+
+
+def test_threads_are_measured_on_cores_of_their_own() -> None:
+    adjacent = {core: (core & ~1, core | 1) for core in range(8)}.__getitem__  # hyper-threads are neighbours
+    assert plan(list(range(8)), 2, math.inf, adjacent).measuring == (5, 7)
+    assert plan(list(range(8)), 2, math.inf, adjacent).building == (0, 1, 2, 3)
+    assert plan(list(range(8)), 6, math.inf, adjacent).measuring == (1, 3, 4, 5, 6, 7)
+    assert kept_off_here((max(os.sched_getaffinity(0)),)) == os.sched_getaffinity(0) - {max(os.sched_getaffinity(0))}
+
+
+def kept_off_here(measuring: tuple[int, ...]) -> set[int]:
+    before = os.sched_getaffinity(0)
+    with kept_off(measuring):
+        inside = os.sched_getaffinity(0)
+    assert os.sched_getaffinity(0) == before
+    return inside
+
+
+def test_the_quota_is_the_least_of_all_groups_above(tmp_path: Path) -> None:
+    membership, inner = tmp_path / "cgroup", tmp_path / "root" / "pod" / "task"
+    inner.mkdir(parents=True)
+    assert math.isinf(quota(membership, tmp_path / "root"))
+    membership.write_text("0::/pod/task\n")
+    assert math.isinf(quota(membership, tmp_path / "root"))
+    (inner / "cpu.max").write_text("max 100000\n")
+    (inner.parent / "cpu.max").write_text("150000 100000\n")
+    assert quota(membership, tmp_path / "root") == 1.5
+    older = tmp_path / "root" / "cpu" / "box"
+    older.mkdir(parents=True)
+    membership.write_text("0::/\n4:cpu,cpuacct:/box\n")
+    for name, value in (("quota", -1), ("period", 100000)):
+        (older / f"cpu.cfs_{name}_us").write_text(f"{value}\n")
+    assert math.isinf(quota(membership, tmp_path / "root"))
+    (older / "cpu.cfs_quota_us").write_text("250000\n")
+    assert quota(membership, tmp_path / "root") == 2.5
 
 
 def test_median_intervals() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -27,6 +28,7 @@ from autotune.cli.start import INTERRUPTED
 from autotune.cost_model.models import cost_models
 from autotune.errors import AutotuneError
 from autotune.search.events import TuneResult
+from autotune.search.listeners import TrialLog
 from autotune.search.strategies import strategies
 from autotune.search.task import CACHES
 from autotune.tensor_expr.operators import Operator
@@ -70,6 +72,9 @@ def tune_command(operator: Operator) -> click.Command:
         database_option(),
         verify_option("check every candidate's loops between passes, and interpret the winner's"),
         json_option(),
+        click.Option(
+            ["--log"], type=click.Path(path_type=Path), metavar="FILE", help="append a line of JSON for each trial"
+        ),
         click.Option(["--quiet"], is_flag=True, help="no progress on stderr"),
     ]  # fmt: skip
     return click.Command(
@@ -81,8 +86,8 @@ def tune_command(operator: Operator) -> click.Command:
 def _tune(
     operator: Operator, *, target: str, trials: int, threads: int, budget: float | None,
     patience: int | None, stop_at: float | None, strategy: str, template: str | None, cost_model: str, transfer: bool,
-    algorithms: str, cache: str, seed: int, database: str | None, verify: bool, as_json: bool, quiet: bool,
-    **params: Any,
+    algorithms: str, cache: str, seed: int, database: str | None, verify: bool, as_json: bool, log: Path | None,
+    quiet: bool, **params: Any,
 ) -> None:  # fmt: skip
     path = database or str(default_path())
     workload = operator(**params)
@@ -90,7 +95,8 @@ def _tune(
         result = tune(
             workload, target, trials, threads=threads, budget=budget, patience=patience, stop_at=stop_at,
             strategy=load_object(strategy) if ":" in strategy else strategy, cost_model=cost_model, transfer=transfer,
-            algorithms=algorithms, cache=cache, seed=seed, database=path, listeners=[bar] if bar else [], verify=verify,
+            algorithms=algorithms, cache=cache, seed=seed, database=path, verify=verify,
+            listeners=[*([bar] if bar else []), *([TrialLog(log)] if log else [])],
             template=load_object(template) if template else None,
         )  # fmt: skip
     click.echo(one_object(tune_json(result, path)) if as_json else tune_summary(result, path, trials))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def plan_cores(threads: int) -> CorePlan:
     if not hasattr(os, "sched_getaffinity"):
         count = os.cpu_count() or 1
         return CorePlan((), (), max(1, count - threads), count > threads)
-    return plan(sorted(os.sched_getaffinity(0)), threads, _quota(), _siblings)
+    return plan(sorted(os.sched_getaffinity(0)), threads, quota(), _siblings)
 
 
 def plan(cores: list[int], threads: int, quota: float, siblings: Callable[[int], Iterable[int]]) -> CorePlan:
@@ -34,7 +35,7 @@ def plan(cores: list[int], threads: int, quota: float, siblings: Callable[[int],
 
     The last cores measure, since the first ones serve more interrupts.
     """
-    measuring = tuple(cores[-threads:])
+    measuring = _apart(cores, threads, siblings)
     shared = {other for core in measuring for other in siblings(core)}
     others = [core for core in cores if core not in measuring]
     # A hyper-thread beside the measured one takes half of its units, so it builds only where there is nothing else.
@@ -43,23 +44,55 @@ def plan(cores: list[int], threads: int, quota: float, siblings: Callable[[int],
     return CorePlan(measuring, tuple(building or cores), max(1, spare), spare >= 1)
 
 
-def _quota() -> float:
-    """The cores that the cgroup (version 2) of this process and those above it grant; infinite where none limits."""
+def _apart(cores: list[int], threads: int, siblings: Callable[[int], Iterable[int]]) -> tuple[int, ...]:
+    """The last cores that share no units with each other, then, where these are too few, the last of the others."""
+    chosen: list[int] = []
+    for core in reversed(cores):
+        if len(chosen) < threads and not set(siblings(core)) & set(chosen):
+            chosen.append(core)
+    others = [core for core in reversed(cores) if core not in chosen]
+    return tuple(sorted([*chosen, *others][:threads]))
+
+
+@contextmanager
+def kept_off(measuring: Iterable[int]) -> Iterator[None]:
+    """Keeps the calling thread off the measuring cores, where it may use others."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, allowed - set(measuring) or allowed)
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def quota(membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float:
+    """The cores that the cgroups of this process and those above them grant; infinite where none limits."""
+    try:
+        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
     except OSError:
         return float("inf")
-    inner = next((line[3:] for line in lines if line.startswith("0::")), "/")
-    quota = float("inf")
-    folder = Path("/sys/fs/cgroup") / inner.strip("/")
-    for level in (folder, *folder.parents):
+    least = float("inf")
+    for number, controllers, inner in lines:
+        if number == "0" or "cpu" in controllers.split(","):  # version 2, version 1
+            top = root if number == "0" else root / "cpu"
+            folder = top / inner.strip("/")
+            least = min(least, *map(_granted, (folder, *folder.parents)))
+    return least
+
+
+def _granted(folder: Path) -> float:
+    """The cores that one cgroup grants."""
+    try:
+        granted, period = (folder / "cpu.max").read_text().split()
+    except (OSError, ValueError):
         try:
-            granted, period = (level / "cpu.max").read_text().split()
-        except (OSError, ValueError):
-            continue
-        if granted != "max":
-            quota = min(quota, int(granted) / int(period))
-    return quota
+            granted, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        except OSError:
+            return float("inf")
+    return int(granted) / int(period) if granted not in ("max", "-1") else float("inf")
 
 
 def _siblings(core: int) -> list[int]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autotune.cost_model.rounds import Round
+from autotune.display import html
+from autotune.display.units import duration
 from autotune.schedules.schedule import Schedule
 from autotune.search.task import TuningTask
 from autotune.targets.callable import Kernel
@@ -98,6 +100,23 @@ class TuneResult:
     def trials_per_second(self) -> float:
         """This run's trials over its wall clock."""
         return self.new_trials / self.elapsed if self.elapsed else 0.0
+
+    def _repr_html_(self) -> str:
+        """The figures as a table, and the schedule folded below, for notebooks."""
+        rows = [
+            ("workload", self.task.workload.text),
+            ("target", f"{self.task.target.name} on {self.task.device.name}"),
+        ]
+        if self.seconds is not None:
+            rows.append(("best", f"{duration(self.seconds)}, {self.gflops:.1f} GFLOP/s"))
+        if self.limit_fraction is not None:
+            rows.append(("limit", f"{self.limit_fraction:.1%} of what the {self.limit} roof allows"))
+        rows.append(("from", f"{self.source}, {self.algorithm}"))
+        rows.append(("trials", f"{self.trials}, {self.failed} failed, in {self.elapsed:.1f} s"))
+        if self.stopped:
+            rows.append(("stopped", self.stopped))
+        steps = html.section("Schedule", *self.schedule.html_parts(), start_open=False)
+        return html.fragment(html.table(("", type(self).__name__), rows), steps)
 
     def build(self) -> Kernel:
         """The winner as a callable on arrays."""

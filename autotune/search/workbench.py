@@ -11,7 +11,7 @@ from typing import Any
 
 from autotune.cost_model.roofline import roof
 from autotune.measure.builders import BuilderPool
-from autotune.measure.cores import plan_cores
+from autotune.measure.cores import kept_off, plan_cores
 from autotune.measure.local import LocalMeasurer
 from autotune.measure.process import wait_any
 from autotune.measure.results import Bar, Measurer, MeasureResult, MeasureTask, write_arrays
@@ -89,7 +89,7 @@ def open_workbench(task: TuningTask, options: TuneOptions) -> Iterator[Workbench
     with BuilderPool(build) as builders, scratch_folder() as folder:
         builders.start()  # they import while the reference is computed
         measure_task = _measure_task(task, options.seed, folder)
-        with LocalMeasurer(measure_task, measure, cores=cores.measuring) as measurer:
+        with LocalMeasurer(measure_task, measure, cores=cores.measuring) as measurer, kept_off(cores.measuring):
             measurer.start()
             definitions = {name: to_json(output) for name, output in _definitions(workload).items()}
             yield Workbench(task, builders, measurer, cores.overlap, definitions, options.check)
