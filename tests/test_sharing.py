@@ -408,6 +408,18 @@ class TestAway:
                 assert contents(stored) == contents(local)
                 assert stored.query("SELECT sum(new) AS n FROM audit") == [{"n": 30}]
 
+    def test_on_the_command_line(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+        url = f"http://127.0.0.1:{free_port()}"
+        for action, code in (("always", 0), ("error", 1)):
+            with warnings.catch_warnings():
+                warnings.simplefilter(action, SharingWarning)  # type: ignore[arg-type]
+                assert run(["db", "list", "--db", url]) == code
+            out, err = capfd.readouterr()
+            assert f"{url} cannot be reached" in err and err.count("\n") == 1 and ("has no tasks" in out) == (not code)
+
     def test_a_full_disk_is_being_away(self, tmp_path: Path) -> None:
         path = tmp_path / "s.db"
         Database.open(path).close()

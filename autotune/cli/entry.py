@@ -90,6 +90,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         code = error.exit_code
     except AutotuneError as error:
         code = _complain(str(error), 2 if isinstance(error, UsageError) else 1)
+    except Warning as warning:  # one that the user's filter makes an error
+        code = _complain(str(warning), 1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted: every trial that finished is kept; the same command resumes.", err=True)
         code = INTERRUPTED
