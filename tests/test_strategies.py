@@ -17,8 +17,7 @@ from autotune.search.strategies.walk import Walk
 from autotune.targets.host import native_target
 from autotune.tensor_expr.operators import get_operator
 
-UNGUIDED = ("hill_climbing", "optuna")  # by a model; measurements alone need longer to pay
-GUIDED = {name for name in strategies() if name not in ("random", "grid", *UNGUIDED)}
+GUIDED = {name for name in strategies() if name not in ("random", "grid", "hill_climbing", "optuna")}  # by a model
 
 
 @cache
@@ -27,13 +26,13 @@ def space(operator: str = "conv2d", **params: int) -> SearchSpace:
 
 
 def whole_of_one_sketch() -> SearchSpace:
-    odd = space("matmul", m=20, n=20, k=2)
+    odd = space("matmul", m=17, n=16, k=1)
     return SearchSpace(odd.definitions["direct"], odd.target, given=odd.sketches[:1])
 
 
 def estimate(features: np.ndarray) -> np.ndarray:
     """Seconds of the analytic model, at 4 GHz."""
-    return np.exp2(features[:, SCHEMA.index("cycles: analytic estimate of the whole")].astype(float) - 32)
+    return np.exp2(features[:, SCHEMA.index("cycles")].astype(float) - 32)
 
 
 @pytest.mark.parametrize("name", strategies())
@@ -75,7 +74,7 @@ def test_a_space_is_searched_to_its_end(name: str) -> None:
     """Every legal candidate comes exactly once, in batches that divide nothing."""
     small = whole_of_one_sketch()
     everything = small.evaluate(Walk(small).take(small.size))
-    assert 500 < everything.legal.sum() < small.size < 1000
+    assert 200 < everything.legal.sum() < small.size < 500
     wanted = {everything.population.key(row) for row in np.flatnonzero(everything.legal)}
     strategy = make_strategy(name, small, LearnedModel(), seed=1)
     found: list[Key] = []
@@ -109,36 +108,50 @@ def test_a_walk_meets_every_candidate_once_and_begins_everywhere() -> None:
     assert len(keys) == len(set(keys)) == small.size
 
 
-def warped(features: np.ndarray) -> np.ndarray:
-    """The analytic estimate, bent by what it knows nothing of: the model has to learn it."""
-    wanted = {7: (2.0, 4.6), 10: (2.0, 7.5), 17: (1.0, 12.0)}
-    return estimate(features) * np.exp2(sum(w * np.abs(features[:, f] - v) for f, (w, v) in wanted.items()))
-
-
 @cache
-def regret(name: str, trials: int = 64) -> float:
-    """The best found over the best of 100,000 random candidates: the median of three seeds, two batches in flight."""
+def regret(name: str) -> float:
+    """How much slower the best of 64 trials is than the best of 100,000 random candidates, as a fraction: the median of
+    three seeds, two batches in flight."""
     whole = space()
     drawn = whole.evaluate(whole.sample(np.random.default_rng(99), 100_000))
-    best = warped(drawn.features[drawn.legal]).min()
+    best = estimate(drawn.features[drawn.legal]).min()
     found = []
     for seed in range(3):
         strategy = make_strategy(name, whole, LearnedModel(seed), seed)
-        seconds, flying = [], []
-        while len(seconds) * 16 < trials:
+        seconds: list[float] = []
+        flying = []
+        while len(seconds) < 4:
             flying.append(strategy.propose(16))
-            seconds.append(warped(flying[-1].features).min())
+            seconds.append(estimate(flying[-1].features).min())
             if len(flying) == 2:
-                strategy.observe(flying[0], warped(flying.pop(0).features))
-        found.append(min(seconds) / best)
+                strategy.observe(flying[0], estimate(flying.pop(0).features))
+        found.append(min(seconds) / best - 1)
     return float(np.median(found))
 
 
 @pytest.mark.parametrize("name", sorted(GUIDED))
 def test_strategies_with_a_model_beat_random_search(name: str) -> None:
-    assert regret(name) < 0.8 * regret("random")
+    assert regret(name) < 0.5 * regret("random")
 
 
-@pytest.mark.parametrize("name", UNGUIDED)
-def test_strategies_that_learn_from_measurements_alone_beat_random_search_later(name: str) -> None:
-    assert regret(name, 144) < 0.9 * regret("random", 144)
+def test_hill_climbing_moves_one_knob_of_the_best() -> None:
+    whole = space()
+    strategy = make_strategy("hill_climbing", whole, AnalyticModel(), 0)
+    first = strategy.propose(32)
+    strategy.observe(first, estimate(first.features))
+    best = first.population.take([int(np.argmin(estimate(first.features)))])
+    near = strategy.propose(8).population
+    moved = (near.sketch == best.sketch[0]) & ((near.genes != best.genes[0]).sum(axis=1) == 1)
+    assert moved.sum() >= 6
+
+
+def test_a_sampler_of_optuna_comes_to_prefer_what_is_fast() -> None:
+    """Of one sketch: the median of what TPE proposes falls."""
+    whole = space("matmul", m=128, n=128, k=128)
+    one = SearchSpace(whole.definitions["direct"], whole.target, given=whole.sketches[:1])
+    strategy, medians = make_strategy("optuna", one, AnalyticModel(), 0), []
+    for _ in range(6):
+        batch = strategy.propose(16)
+        strategy.observe(batch, estimate(batch.features))
+        medians.append(np.median(estimate(batch.features)))
+    assert np.mean(medians[3:]) < 0.95 * medians[0]
