@@ -16,6 +16,7 @@ from autotune.search.events import Listener, Progress
 from autotune.search.options import TuneOptions
 from autotune.search.task import TuningTask
 from autotune.search.tuner import Tuner
+from autotune.search.workbench import open_workbench
 from autotune.targets.host import host_device, native_target
 from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.workload import Workload
@@ -96,3 +97,20 @@ def test_an_expression_is_given_again(tmp_path: Path) -> None:
     with pytest.raises(AutotuneError, match="tuned an expression"):
         autotune.replay(run, tmp_path / "tuning.db")
     assert not autotune.replay(run, tmp_path / "tuning.db", y).divergence
+
+
+def test_a_search_in_turns_replays(tmp_path: Path) -> None:
+    """Turns end between any two batches, and the last one within a batch."""
+    with Database.open(tmp_path / "tuning.db") as database:
+        options = TuneOptions(trials=100, batch=4, rounds=2, finalists=1)
+        workload = get_operator("conv2d")(in_channels=8, out_channels=16, height=14, width=14)
+        task = TuningTask(workload, native_target(), host_device())
+        tuner = Tuner(task, database, options)
+        with open_workbench(task, options) as bench:
+            tuner.start()
+            for trials, so_far in ((4, 4), (12, 16), (4, 20), (6, 26)):
+                assert tuner.explore(bench, trials) == "" and tuner.new_trials == so_far
+            result = tuner.finish(bench)
+        assert result.trials == 26 and len(result.rounds) == 6 and result.untuned_seconds
+        replayed = autotune.replay(tuner.run_id, database)
+        assert replayed.divergence == "" and len(replayed.trials) == 26

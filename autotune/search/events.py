@@ -57,7 +57,8 @@ class TuneResult:
     take place: then these are the best trial's own figures. ``time_spent`` splits ``elapsed`` (both in seconds) by what
     the driver did; ``proof`` says, where it was asked for, how the winner was interpreted; ``trials`` counts earlier
     runs' trials of the task too, ``new_trials`` only this run's. ``stopped`` says why the search ended before its
-    trials were used up. ``rounds`` says of each batch how well the cost model foretold it.
+    trials were used up. ``rounds`` says of each batch how well the cost model foretold it. ``untuned_seconds``
+    is the median, in the same final, of what can be had without any trial; None where it was not measured.
     """
 
     task: TuningTask
@@ -80,6 +81,7 @@ class TuneResult:
     rounds: Sequence[Round] = ()
     limit: str = "compute"
     limit_seconds: float | None = None
+    untuned_seconds: float | None = None
 
     @property
     def limit_fraction(self) -> float | None:

@@ -6,6 +6,7 @@ order, however late or early others arrive. So a search replays from its log.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -54,12 +55,13 @@ class Exploration:
         if len(history.population):
             self.strategy.observe(space.evaluate(history.population), self._yardstick.all_seconds(history.known))
 
-    def propose(self, others: int = 0) -> Iterator[Batch]:
+    def propose(self, others: int = 0, wanted: float = math.inf) -> Iterator[Batch]:
         """New batches, until enough are in flight, all trials are proposed or the space has no more.
 
-        ``others`` counts trials that other tuners of the same task have added meanwhile.
+        ``others`` counts trials that other tuners of the same task have added meanwhile. No batch begins once
+        ``wanted`` candidates are proposed; batches are whole, as a replay proposes them.
         """
-        while len(self.in_flight) < IN_FLIGHT and not self.exhausted:
+        while len(self.in_flight) < IN_FLIGHT and not self.exhausted and wanted > 0:
             count = min(self.options.batch, self.options.trials - self._trials - others)
             if count <= 0:
                 return
@@ -69,6 +71,7 @@ class Exploration:
                 batch = Batch(self._next, candidates, self.model.predict(candidates.features))
                 self._next += 1
                 self._trials += len(candidates)
+                wanted -= len(candidates)
                 self.in_flight.append(batch)
                 yield batch
 
@@ -83,7 +86,15 @@ class Exploration:
         Returns how well the model foretold them.
         """
         batch = self.in_flight.popleft()
-        records = [batch.records[row] for row in range(len(batch.candidates))]
-        seconds = self._yardstick.all_seconds(records)
+        seconds = self._seconds(batch)
         self.strategy.observe(batch.candidates, seconds)
         return judge(batch.number, batch.predicted, seconds)
+
+    def unlearnt(self) -> Iterator[Round]:
+        """How well the model foretold the complete batches that are still in flight."""
+        for batch in self.in_flight:
+            if batch.complete:
+                yield judge(batch.number, batch.predicted, self._seconds(batch))
+
+    def _seconds(self, batch: Batch) -> np.ndarray:
+        return self._yardstick.all_seconds(batch.records[row] for row in range(len(batch.candidates)))

@@ -6,6 +6,7 @@ So no winner owes its place to a lucky sample, and none is slower than what ``au
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -95,47 +96,35 @@ def best_trial(task: TuningTask, records: Sequence[Record]) -> Winner | None:
 
 def race(
     bench: Workbench, database: TuningDatabase, contestants: Sequence[Contestant], options: TuneOptions, run_id: str
-) -> Winner | None:
-    """Measure the contestants in interleaved rounds, record each as a final, and return the fastest whose algorithm is
-    accepted.
+) -> list[Winner]:
+    """Measure the contestants in interleaved rounds, record each as a final, and return those that work and whose
+    algorithm is accepted, the fastest first.
 
-    Returns None where there is nothing to race or nothing survives. A finalist that kills the worker ends the race for
+    Returns none where there is nothing to race or nothing survives. A finalist that kills the worker ends the race for
     all, so then each is measured alone and only the guilty one fails.
     """
     kernels = bench.build([contestant.schedule for contestant in contestants])
     racers = [number for number, kernel in enumerate(kernels) if kernel is not None]
     if not racers:
-        return None
+        return []
     racing = [kernel for kernel in kernels if kernel is not None]
     results = bench.measurer.compare(racing, options.rounds)
     if all(result.status in _ENDS_THE_RACE for result in results):
         results = [bench.measure(kernel) for kernel in racing]
-    best: Winner | None = None
+    placed: list[Winner] = []
     for place, (number, result) in enumerate(zip(racers, results, strict=True)):
         one = contestants[number]
         built = BuildResult((0, place), "ok", "", kernels[number], one.build_seconds)
         final = trial_record(run_id, one.batch, place, one.sketch, one.knobs, options.seed, built, result, "final")
         database.add(final, bench.task.key)
         accepted = options.algorithms is None or one.schedule.algorithm in options.algorithms
-        if (
-            final.status == "ok"
-            and accepted
-            and (best is None or best.seconds is None or result.seconds < best.seconds)
-        ):
+        if final.status == "ok" and accepted:
             peak = result.probe * bench.task.threads
             flops = executed_flops(bench.task.workload, one.schedule.algorithm)
             fraction = flops / result.seconds / peak if peak > 0 else None
-            best = Winner(
-                one.schedule,
-                one.source,
-                result.seconds,
-                fraction,
-                result.verified,
-                result.max_error,
-                final.baseline_seconds,
-                confirmed=True,
-            )
-    return best
+            figures = (result.seconds, fraction, result.verified, result.max_error, final.baseline_seconds)
+            placed.append(Winner(one.schedule, one.source, *figures, confirmed=True))
+    return sorted(placed, key=lambda one: one.seconds or math.inf)
 
 
 def _schedule(task: TuningTask, record: Record) -> Schedule:

@@ -29,6 +29,11 @@ class Pipeline:
         self._measured: dict[Hashable, BuildResult] = {}  # given to the measurer
 
     @property
+    def busy(self) -> bool:
+        """Whether anything that was submitted is not finished."""
+        return bool(self._requests or self._bench.builders.pending or self._built or self._measured)
+
+    @property
     def holds_back(self) -> bool:
         """Whether new candidates would disturb what is being measured."""
         return not self._bench.overlap and bool(self._measured)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,16 +83,42 @@ class Workbench:
 @contextmanager
 def open_workbench(task: TuningTask, options: TuneOptions) -> Iterator[Workbench]:
     """A workbench on this machine, whose processes and files go when the context ends."""
-    workload, cores = task.workload, plan_cores(task.threads)
-    build = replace(options.build, workers=cores.builders, cores=cores.building)
+    with open_builders({task.threads}, options) as builders, share_workbench(task, options, builders) as bench:
+        yield bench
+
+
+@dataclass(frozen=True, slots=True)
+class Builders:
+    """Builders for tasks of some numbers of threads, the cores on which each of these is measured, and whether the
+    builders leave those alone."""
+
+    pool: BuilderPool
+    measuring: Mapping[int, tuple[int, ...]]
+    overlap: bool
+
+
+@contextmanager
+def open_builders(threads: Collection[int], options: TuneOptions) -> Iterator[Builders]:
+    """Builders on the cores that kernels of any of these numbers of threads leave over; the driver keeps to them, too,
+    until the context ends."""
+    cores = plan_cores(max(threads))
+    measuring = {number: plan_cores(number).measuring for number in threads}
+    with BuilderPool(replace(options.build, workers=cores.builders, cores=cores.building)) as pool:
+        pool.start()  # they import while the reference is computed
+        with kept_off(cores.measuring):
+            yield Builders(pool, measuring, cores.overlap)
+
+
+@contextmanager
+def share_workbench(task: TuningTask, options: TuneOptions, builders: Builders) -> Iterator[Workbench]:
+    """A workbench with the builders of several tasks."""
     measure = replace(options.measure, cache=task.cache)
-    with BuilderPool(build) as builders, scratch_folder() as folder:
-        builders.start()  # they import while the reference is computed
+    with scratch_folder() as folder:
         measure_task = _measure_task(task, options.seed, folder)
-        with LocalMeasurer(measure_task, measure, cores=cores.measuring) as measurer, kept_off(cores.measuring):
+        with LocalMeasurer(measure_task, measure, cores=builders.measuring[task.threads]) as measurer:
             measurer.start()
-            definitions = {name: to_json(output) for name, output in _definitions(workload).items()}
-            yield Workbench(task, builders, measurer, cores.overlap, definitions, options.check)
+            definitions = {name: to_json(output) for name, output in _definitions(task.workload).items()}
+            yield Workbench(task, builders.pool, measurer, builders.overlap, definitions, options.check)
 
 
 def _definitions(workload: Workload) -> dict[str, Tensor]:
