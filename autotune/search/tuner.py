@@ -10,6 +10,7 @@ import math
 import time
 import uuid
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from autotune.cost_model.models import CostModel, make_cost_model
@@ -153,6 +154,7 @@ class Tuner:
             for batch in exploration.propose(self._others(), trials):
                 self._submit(batch, pipeline, trials)
                 trials -= len(batch.candidates)
+            _ = self._stand_ins  # found the first time, while the first candidates are built
             self._watch.lap("propose")
             if not exploration.in_flight:
                 ends = "the space has no more candidates" if self.tally.records else "no candidate is legal"
@@ -222,7 +224,7 @@ class Tuner:
         """The race, the fastest first. Where no trial worked, the schedule of no steps runs, too, if the analytic
         choice does not."""
         best = finalists(self.task, self.tally.records, self.options.finalists)
-        chosen, *others = unsearched(self.task, self.space)
+        chosen, *others = self._stand_ins
         first = best if chosen.schedule.text in {one.schedule.text for one in best} else [*best, chosen]
         first = [*first, *refused_best(self.task, self.database, self.space.definitions)]
         placed = self._race(bench, first) or ([] if best else self._race(bench, others))
@@ -235,12 +237,16 @@ class Tuner:
     def _race(self, bench: Workbench, contestants: Sequence[Contestant]) -> list[Winner]:
         return race(bench, self.database, contestants, self.options, self.run_id)
 
+    @cached_property
+    def _stand_ins(self) -> list[Contestant]:
+        return unsearched(self.task, self.space)
+
     def _unconfirmed(self) -> Winner:
         """The best trial, or else what needs no trial and was not measured."""
         best = best_trial(self.task, self.tally.records)
         if best is not None:
             return best
-        chosen = unsearched(self.task, self.space)[0]
+        chosen = self._stand_ins[0]
         return Winner(chosen.schedule, chosen.source)
 
     def _limit_of(self, record: Record | None) -> float | None:

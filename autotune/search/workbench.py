@@ -22,9 +22,8 @@ from autotune.search.task import TuningTask
 from autotune.targets.artifact import KernelObject, Parameter
 from autotune.targets.llvm.build import target_to_json
 from autotune.targets.llvm.probe import host_instruments
-from autotune.tensor_expr.algorithms import DIRECT, alternatives
+from autotune.tensor_expr.algorithms import DIRECT, Alternative, alternatives
 from autotune.tensor_expr.serialize import to_json
-from autotune.tensor_expr.tensor import Tensor
 from autotune.tensor_expr.workload import Workload
 
 # Of max |error| / max |reference|; integers must be exact.
@@ -114,18 +113,16 @@ def share_workbench(task: TuningTask, options: TuneOptions, builders: Builders) 
     """A workbench with the builders of several tasks."""
     measure = replace(options.measure, cache=task.cache)
     with scratch_folder() as folder:
-        measure_task = _measure_task(task, options.seed, folder)
+        known = alternatives(task.workload)
+        measure_task = _measure_task(task, options.seed, folder, known)
         with LocalMeasurer(measure_task, measure, cores=builders.measuring[task.threads]) as measurer:
             measurer.start()
-            definitions = {name: to_json(output) for name, output in _definitions(task.workload).items()}
-            yield Workbench(task, builders.pool, measurer, builders.overlap, definitions, options.check)
+            definitions = {DIRECT: task.workload.output, **{name: one.output for name, one in known.items()}}
+            texts = {name: to_json(output) for name, output in definitions.items()}
+            yield Workbench(task, builders.pool, measurer, builders.overlap, texts, options.check)
 
 
-def _definitions(workload: Workload) -> dict[str, Tensor]:
-    return {DIRECT: workload.output, **{name: one.output for name, one in alternatives(workload).items()}}
-
-
-def _measure_task(task: TuningTask, seed: int, folder: Path) -> MeasureTask:
+def _measure_task(task: TuningTask, seed: int, folder: Path, known: Mapping[str, Alternative]) -> MeasureTask:
     """What all candidates have in common, with inputs and references in the folder."""
     workload = task.workload
     inputs = workload.random_inputs(seed)
@@ -141,7 +138,6 @@ def _measure_task(task: TuningTask, seed: int, folder: Path) -> MeasureTask:
     dtype = "float64" if workload.output.dtype == "float64" else "float32"  # what the peak is read in
     limit = roof(workload, task.target)
     moved = (limit.read, limit.written) if limit.kind == "memory" else None
-    known = alternatives(workload)
     return MeasureTask(
         parameters, folder, _tolerances(workload, 1.0 if known else math.inf), workload.flops,
         host_instruments(task.target.vector_bytes, dtype, moved), task.threads,
