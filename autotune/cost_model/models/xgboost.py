@@ -25,11 +25,13 @@ class Correction(Protocol):
 
 @cost_model("xgboost")
 class LearnedModel:
-    """The analytic estimate, corrected by an ensemble of trees that learn log2(measured / estimated).
+    """The analytic estimate, corrected by an ensemble of trees.
 
-    It starts as the analytic model, or with the correction of ``warm_start``. The members see different rows and
-    features, and ``spread`` is how far they disagree. They are retrained whenever the measurements have grown by a
-    factor, not each time, so that all training of a search costs a few times its last one.
+    It starts as the analytic model, or with the correction of ``warm_start``. Half of the members learn log2(measured /
+    estimated), the others log2 of the time itself, with the estimate as one feature among others: the first are right
+    with few trials, the second where the estimate is wrong. They see different rows and features, and ``spread`` is how
+    far they disagree. They are retrained whenever the measurements have grown by a factor, not each time, so that all
+    training of a search costs a few times its last one.
     """
 
     GROWTH = 1.4
@@ -52,11 +54,12 @@ class LearnedModel:
         self.start = start
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        prior = self._prior(features)
-        return prior + self._corrections(features).mean(axis=0) if self.members and len(features) else prior
+        trained = self.members and len(features)
+        return self._members(features).mean(axis=0) if trained else self._prior(features)
 
     def spread(self, features: np.ndarray) -> np.ndarray:
-        return self._corrections(features).std(axis=0) if self.members and len(features) else np.zeros(len(features))
+        trained = self.members and len(features)
+        return self._members(features).std(axis=0) if trained else np.zeros(len(features))
 
     def update(self, features: np.ndarray, log_seconds: np.ndarray) -> None:
         count = len(log_seconds)
@@ -64,16 +67,16 @@ class LearnedModel:
             return
         if self.start is not None and self._is_misled(features, log_seconds):
             self.start = None
-        self.members = [self._train(features, log_seconds, self.seed + number * 7919) for number in range(self.MEMBERS)]
+        self.members = [self._train(number, features, log_seconds) for number in range(self.MEMBERS)]
         self.trained_on = count
 
     def contributions(self, features: np.ndarray) -> np.ndarray:
-        """[candidates x len(SCHEMA)]: what each feature adds to the correction of each candidate's log2 seconds, as
+        """[candidates x len(SCHEMA)]: what each feature adds to the correction of the estimate, log2 seconds, as
         Shapley values of the trees (Lundberg et al., Nature Machine Intelligence 2, 2020); zeros before training."""
         if not self.members:
             return np.zeros((len(features), len(SCHEMA)))
         data = xgboost.DMatrix(features)
-        return np.mean([member.predict(data, pred_contribs=True)[:, :-1] for member in self.members], axis=0)
+        return np.mean([member.predict(data, pred_contribs=True)[:, :-1] for member in self.members[::2]], axis=0)
 
     def save(self, path: str | Path) -> None:
         """Write the trees to a JSON file, which ``load_model`` reads."""
@@ -87,19 +90,27 @@ class LearnedModel:
         prior = features[:, ANALYTIC]
         return prior if self.start is None or not len(features) else prior + self.start.predict(features)
 
-    def _corrections(self, features: np.ndarray) -> np.ndarray:
+    def _start(self, number: int, features: np.ndarray) -> np.ndarray:
+        """What a member's trees add to."""
+        return self._prior(features) if number % 2 == 0 else np.zeros(len(features))
+
+    def _members(self, features: np.ndarray) -> np.ndarray:
+        """[members x candidates]: log2 seconds, as each member predicts them."""
         rows = np.ascontiguousarray(features)
-        return np.stack([member.inplace_predict(rows) for member in self.members])
+        return np.stack(
+            [self._start(number, rows) + member.inplace_predict(rows) for number, member in enumerate(self.members)]
+        )
 
     def _is_misled(self, features: np.ndarray, log_seconds: np.ndarray) -> bool:
         started, plain = (rank_correlation(p, log_seconds) for p in (self._prior(features), features[:, ANALYTIC]))
         return started < plain
 
-    def _train(self, features: np.ndarray, log_seconds: np.ndarray, seed: int) -> xgboost.Booster:
+    def _train(self, number: int, features: np.ndarray, log_seconds: np.ndarray) -> xgboost.Booster:
         # What is slower than several times the best need not be told apart: the trees' leaves go to what is fast.
         weight = np.exp2(-np.clip(log_seconds - log_seconds.min(), 0.0, 4.0))
-        data = xgboost.DMatrix(features, label=log_seconds - self._prior(features), weight=weight)
-        return xgboost.train({**self.PARAMETERS, "seed": seed % 2**31}, data, num_boost_round=self.TREES)
+        data = xgboost.DMatrix(features, label=log_seconds - self._start(number, features), weight=weight)
+        seed = (self.seed + 7919 * number) % 2**31
+        return xgboost.train({**self.PARAMETERS, "seed": seed}, data, num_boost_round=self.TREES)
 
 
 def load_model(path: str | Path) -> LearnedModel:
