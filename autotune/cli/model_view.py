@@ -32,10 +32,7 @@ def learned_from(
 
 def model_view(schedule: Schedule, target: Target, threads: int, learned: LearnedModel) -> str:
     """The models' view of a kernel, over several lines."""
-    found = evaluate(schedule.state, target, threads, 1)
-    if found is None:
-        return "  nothing is reduced: the models take such kernels for equal"
-    features, cost = found
+    features, cost = evaluate(schedule.state, target, threads, 1)
     rows = {
         "estimate": _estimate(schedule, target, threads, cost),
         "parts": _parts(cost),

@@ -57,7 +57,6 @@ def _features(
     try:
         schedule = Schedule.from_json(output, json.loads(sketch))
         columns = {knob.name: np.array([int(r.knobs[knob.name]) for r in records]) for knob in schedule.knobs}
-        found = evaluate(schedule.replay(columns), target, threads, len(records))
+        return evaluate(schedule.replay(columns), target, threads, len(records))[0]
     except (AutotuneError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    return None if found is None else found[0]
