@@ -76,6 +76,7 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "one sum": lambda: get_operator("reduce_sum")(shape="1,5003"),
     "sums of columns": lambda: get_operator("reduce_sum")(shape="33,41", axes="0"),
     "pooling by two": lambda: get_operator("max_pool")(channels=3, extents="9,37", kernel=3, stride=2, padding=1),
+    "sharpened": lambda: get_operator("unsharp_mask")(height=37, width=53),
     "transpose": lambda: get_operator("transpose")(shape="2,37,52", perm="0,2,1"),
     "odd transpose": lambda: get_operator("transpose")(shape="3,19,35", perm="2,1,0"),
     "matrix times vector": lambda: get_operator("dense")(batch=1, in_features=67, out_features=37),
@@ -144,12 +145,15 @@ def test_constants_are_packed_ahead_of_time() -> None:
 
 def test_pipelines_are_computed_in_blocks() -> None:
     """A block of the blur computes what it reads of the stages before it, and element-wise operators unroll vectors."""
-    whole, blocks = SearchSpace(get_operator("blur")(height=300, width=400).output, native_target()).sketches
-    assert (whole.name, blocks.name) == ("by rows", "in blocks")
+    whole, blocks, sliding = SearchSpace(get_operator("blur")(height=300, width=400).output, X86_AVX512).sketches
+    assert (whole.name, blocks.name, sliding.name) == ("by rows", "in blocks", "sliding")
     assert all(blocks.schedule.state.stages[name].attach == ("y", "j.0") for name in ("border", "rows"))
     assert {knob.name for knob in blocks.schedule.knobs} == {"i.block", "j.block"}
-    (rows,) = SearchSpace(get_operator("relu")(shape="30,400").output, native_target()).sketches
-    assert [knob.choices for knob in rows.schedule.knobs] == [(1, 2, 4, 8)]
+    assert blocks.schedule.state.stages["y"].details.partitions, "only the ends of a row test for the border"
+    rows = sliding.schedule.state.stages["rows"]
+    assert rows.attach == ("y", "i.1") and rows.details.folded == (0, 0), "three rows stay in a window"
+    (plain,) = SearchSpace(get_operator("relu")(shape="30,400").output, native_target()).sketches
+    assert [knob.choices for knob in plain.schedule.knobs] == [(1, 2, 4, 8)]
 
 
 def test_rows_go_through_all_stages_in_the_cache() -> None:

@@ -83,7 +83,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
         levels.append(traffic / rate)
         blocks.append(fills)
     copies = LINE_COPIED * nest.copied / LINE + ROW_COPIED * nest.copied / np.maximum(nest.row, 1.0)
-    copies = copies + GATHER * nest.gathered
+    copies = copies + GATHER * nest.gathered + nest.operations / (nest.lanes * target.fma_ports)
     parts = [compute + overhead, *levels]
     slowest = np.maximum.reduce(parts)
     cycles = slowest + (1 - HIDDEN) * (sum(parts) - slowest) + copies  # type: ignore[operator]

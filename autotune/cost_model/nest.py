@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from autotune.schedules.bounds import Bounds, product
+from autotune.schedules.dependences import producers
 from autotune.schedules.sketches.draft import axes_of, find_anchor, lane_step
 from autotune.schedules.state import Number, Stage, State, reads
 from autotune.schedules.windows import moved_axis
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
 from autotune.tensor_expr.affine import interval_length
-from autotune.tensor_expr.expr import Axis, Read, walk
+from autotune.tensor_expr.expr import Axis, Binary, Read, walk
+from autotune.tensor_expr.tensor import Tensor
 
 Column = np.ndarray
 LINE = 64  # bytes of a cache line
@@ -62,13 +65,14 @@ class Nest:
 
     ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written
     out. ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that
-    feed the anchor, ``gathered`` those of their elements that are read across the rows of their source. ``transposed``
-    says that the tile is stored across its vectors, ``through_memory`` that it is copied on the way, ``written`` counts
-    cache lines of the output per tile, ``last`` is the tile's extent along the output's innermost dimension, ``fill``
-    is the share of its vectors' lanes that do work, ``waste`` the share by which full tiles cover more points than
-    there are, ``whole`` is the bytes of all operands, ``copies`` how often peeled tails repeat the body, ``reused`` the
-    loads of one reduction step that unrolled steps share: they stay in registers. ``stored`` is the bytes of the
-    output, ``streamed`` says that its stores pass the caches by, ``reduces`` that there is a reduction at all.
+    feed the anchor, ``gathered`` those of their elements that are read across the rows of their source, ``operations``
+    what they compute. ``transposed`` says that the tile is stored across its vectors, ``through_memory`` that it is
+    copied on the way, ``written`` counts cache lines of the output per tile, ``last`` is the tile's extent along the
+    output's innermost dimension, ``fill`` is the share of its vectors' lanes that do work, ``waste`` the share by which
+    full tiles cover more points than there are, ``whole`` is the bytes of all operands, ``copies`` how often peeled
+    tails repeat the body, ``reused`` the loads of one reduction step that unrolled steps share: they stay in registers.
+    ``stored`` is the bytes of the output, ``streamed`` says that its stores pass the caches by, ``reduces`` that there
+    is a reduction at all.
     """
 
     extents: list[Column]
@@ -81,6 +85,7 @@ class Nest:
     steps: Column
     copied: Column
     gathered: Column
+    operations: Column
     parallel: Column
     transposed: bool
     through_memory: bool
@@ -149,7 +154,7 @@ def describe(state: State, target: Target, count: int) -> Nest:
         copies = copies * np.where(axis.extent % tile[axis.name], 2.0, 1.0)
     for axis in anchor.tensor.reduce_axes:
         copies = copies * np.where(axis.extent % column(inner[axis.name]), 2.0, 1.0)
-    copied, row, gathered = _copied(state, bounds, anchor, column)
+    copied, row, gathered, operations = _copied(state, bounds, anchor, column)
     first = state.stages[chain[0][0]] if chain else anchor
     parallel = extents[0] if chain and first.kind(chain[0][1]) == "parallel" else column(1)
     transposed = vector is not None and vector != anchor.tensor.axes[-1].name
@@ -158,7 +163,7 @@ def describe(state: State, target: Target, count: int) -> Nest:
     written = product(rows) * np.ceil(last * dtypes.itemsize(anchor.tensor.dtype) / LINE)  # type: ignore[arg-type]
     return Nest(
         extents, iterations, operands, accumulators, vectors, unrolled, tiles,
-        np.ceil(float(full) / unrolled), copied, gathered, parallel, transposed, through_memory,
+        np.ceil(float(full) / unrolled), copied, gathered, operations, parallel, transposed, through_memory,
         column(written), lanes, row, last,
         copies, column(sum(_bytes(bounds, state.stages[operand.name]) for operand in operands)),
         sum((np.where(o.loads < o.step_loads * unrolled, o.step_loads, 0.0) for o in operands), start=column(0)),
@@ -302,13 +307,14 @@ def _spans(
     return [(inner, 1), *((count, strides[dim] * size // LINE) for count, dim in rows)]
 
 
-def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column, Column]:
-    """Bytes written by the stages that the anchor reads, over the whole run, the length of their rows, and how many of
-    their elements are gathered."""
-    total, row, gathered = column(0), column(1), column(0)
-    for read in _distinct(anchor):
-        stage = state.stages[read.tensor.name]
-        if stage.tensor.is_placeholder:
+def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column, Column, Column]:
+    """Bytes written by the stages that the anchor depends on, over the whole run, the length of the rows of the last of
+    them, how many of their elements are gathered, and the arithmetic operations that all of them take."""
+    total, row, gathered, operations = column(0), column(1), column(0), column(0)
+    feeding = producers(state, anchor.name)
+    peeled = bool(state.stages[state.output].details.partitions)  # what borders test is known inside of blocks
+    for name, stage in state.stages.items():
+        if name not in feeding or stage.tensor.is_placeholder:
             continue
         axes = bounds.stages[stage.name].axes
         times = column(1)
@@ -317,9 +323,20 @@ def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[C
             for outer in parent.loops[: parent.loops.index(loop) + 1]:
                 times = times * column(bounds.stages[parent.name].extents[outer])
         sizes = [column(axes[axis.name]) for axis in stage.tensor.axes]
+        if stage.details.folded is not None:  # each iteration computes what is new
+            sizes[stage.details.folded[0]] = column(1)
         elements = times * column(product(sizes))  # type: ignore[arg-type]
         total = total + elements * dtypes.itemsize(stage.tensor.dtype)
+        operations = operations + elements * _operations(stage.tensor)
         row, vector = sizes[-1], _vector_axis(stage)
-        if vector is not None and any(lane_step(source, vector) not in (0, 1) for source in reads(stage.tensor)):
+        across = any(lane_step(source, vector) not in (0, 1) for source in reads(stage.tensor)) if vector else False
+        if across and not peeled:
             gathered = gathered + elements
-    return total, row, gathered
+    return total, row, gathered, operations
+
+
+@lru_cache(maxsize=1024)
+def _operations(tensor: Tensor) -> int:
+    """Arithmetic operations for one element, those of a reduction times its steps."""
+    found = sum(isinstance(node, Binary) and node.dtype != dtypes.INDEX for node in walk(tensor.bodies))
+    return found * prod(axis.extent for axis in tensor.reduce_axes)

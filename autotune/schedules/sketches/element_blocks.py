@@ -3,18 +3,24 @@
 Where there is no anchor, memory is the limit, and what matters is how many vectors are in flight and how long what one
 stage writes stays in the cache of the next. The alternatives are ::
 
-    rows ..                            rows ..
-      columns by vectors                 blocks of columns            (pipelines)
-        some vectors, unrolled             stages that the output reads, for this block
-                                           rows of the block, then its columns by vectors
+    rows ..                    blocks of rows ..               blocks of rows ..            (the last two: pipelines)
+      columns by vectors         blocks of columns ..            strips of columns ..
+        some, unrolled             what this block reads           one row after the other
+                                   its rows, by vectors              what is new of what this row reads
+                                                                     the row, by vectors
+
+In the last one, rows that several rows of the output read stay in a window that slides along. The first and the last
+blocks of columns have loops of their own where a border needs tests: the others then have none.
 """
 
 from __future__ import annotations
 
-from autotune.schedules.bounds import accesses
+from autotune.schedules.bounds import Bounds, accesses
 from autotune.schedules.sketches.draft import Draft, block_choices, knob
 from autotune.schedules.sketches.staging import simple_loops
-from autotune.tensor_expr.expr import Accumulation
+from autotune.schedules.windows import moving, window
+from autotune.tensor_expr import dtypes
+from autotune.tensor_expr.expr import Accumulation, Binary, Select, walk
 
 UNROLL = (1, 2, 4, 8)
 
@@ -25,7 +31,9 @@ def element_blocks(draft: Draft) -> list[Draft]:
     if draft.anchor is not None or isinstance(output.tensor.body, Accumulation) or output.tensor.axes[-1].extent == 1:
         return [draft]
     producers = _local_producers(draft) if len(output.tensor.axes) > 1 else []
-    return [_rows(draft), *([_blocks(draft, producers)] if producers else [])]
+    if not producers:
+        return [_rows(draft)]
+    return [_rows(draft), _blocks(draft, producers), *_sliding(draft, producers)]
 
 
 def _rows(draft: Draft) -> Draft:
@@ -48,9 +56,44 @@ def _blocks(draft: Draft, producers: list[str]) -> Draft:
     )
     order = [f"{row}.0", f"{column}.0", f"{row}.1", f"{column}.1", f"{column}.2"]
     draft = draft.step("reorder", draft.out, [*outer, *order]).step("vectorize", draft.out, f"{column}.2")
+    draft = _peeled(draft, producers, f"{column}.0")
     for name in producers:
         draft = simple_loops(draft.step("compute_at", name, draft.out, f"{column}.0"), name, parallel=False)
     return _parallel(draft, [*outer, f"{row}.0"]).named("in blocks")
+
+
+def _sliding(draft: Draft, producers: list[str]) -> list[Draft]:
+    """Strips of columns, row by row, with windows of what several rows read; nothing where no window slides."""
+    stage, lanes = draft.state.stages[draft.out], draft.lanes(draft.out)
+    *outer, row, column = (axis.name for axis in stage.tensor.axes)
+    rows, columns = (axis.extent for axis in stage.tensor.axes[-2:])
+    draft = draft.step("split", draft.out, row, [knob(f"{row}.block", block_choices(rows))])
+    draft = draft.step(
+        "split", draft.out, column, [knob(f"{column}.block", block_choices(-(-columns // lanes))), lanes]
+    )
+    order = [f"{row}.0", f"{column}.0", f"{row}.1", f"{column}.1", f"{column}.2"]
+    draft = draft.step("reorder", draft.out, [*outer, *order]).step("vectorize", draft.out, f"{column}.2")
+    draft = _peeled(draft, producers, f"{column}.0")
+    folded = 0
+    for name in producers:
+        draft = draft.step("compute_at", name, draft.out, f"{row}.1")
+        bounds = Bounds(draft.state)
+        slides = moving(bounds, draft.state.stages[name], draft.out, f"{row}.1")
+        if list(slides.values()) == [True] and window(draft.state.stages[name], bounds, next(iter(slides))) != 1:
+            draft, folded = draft.step("fold_storage", name, next(iter(slides))), folded + 1
+        draft = simple_loops(draft, name, parallel=False)
+    return [_parallel(draft, [*outer, f"{row}.0"]).named("sliding")] if folded else []
+
+
+def _peeled(draft: Draft, producers: list[str], blocks: str) -> Draft:
+    """With the ends of the loop over blocks of columns apart, where some index or value depends on a test."""
+    bodies = [body for name in (draft.out, *producers) for body in draft.state.stages[name].tensor.bodies]
+    tested = any(isinstance(node, Select) or (isinstance(node, Binary) and _clamps(node)) for node in walk(bodies))
+    return draft.step("peel", draft.out, blocks) if tested else draft
+
+
+def _clamps(node: Binary) -> bool:
+    return node.op in ("min", "max") and node.dtype == dtypes.INDEX
 
 
 def _parallel(draft: Draft, loops: list[str]) -> Draft:
