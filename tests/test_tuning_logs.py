@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -332,6 +333,31 @@ class TestProcesses:
             assert writer.returncode == 0
         with Database.open(path, readonly=True) as database:
             assert database.count(TASK) == 400
+
+    def test_a_writer_gets_its_turn_where_another_one_hardly_pauses(self, database: Database, path: Path) -> None:
+        """SQLite's own waiting lets the other one have more than a hundred turns here."""
+        database.start_run(make_run(), TASK)
+        turns, done, waited = [0], threading.Event(), 0
+
+        def busy() -> None:
+            with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+                while not done.is_set():
+                    raw.execute("BEGIN IMMEDIATE")
+                    turns[0] += 1
+                    time.sleep(0.02)
+                    raw.execute("ROLLBACK")
+                    time.sleep(0.004)
+
+        other = threading.Thread(target=busy)
+        other.start()
+        for number in range(20):
+            time.sleep(0.005)
+            before = turns[0]
+            database.add(make_record(f"t{number}"), TASK)
+            waited += turns[0] - before
+        done.set()
+        other.join()
+        assert waited < 40 and turns[0] > 5
 
 
 def create_many(barrier: Any, folder: Path, seed: int) -> None:

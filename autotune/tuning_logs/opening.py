@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ _CAUSES = (
 )
 
 
+_LOOK_SECONDS = 0.002  # at most, between two looks whether the write lock is free
+
+
 class explained:
     """Turns what SQLite and the operating system raise into a DatabaseError of one sentence."""
 
@@ -58,13 +62,35 @@ class explained:
 @contextmanager
 def transaction(db: sqlite_utils.Database) -> Iterator[None]:
     """All or nothing. Takes the write lock at once: one that is taken after a read is refused without waiting."""
-    db.execute("BEGIN IMMEDIATE")
+    _begin(db)
     try:
         yield
         db.execute("COMMIT")
     except BaseException:
         db.rollback()
         raise
+
+
+def _begin(db: sqlite_utils.Database) -> None:
+    """Waits for the write lock as long as the connection's busy timeout says.
+
+    SQLite would look for it ever more rarely, so that of many writers the one that has waited longest goes last, after
+    seconds. All that look equally often have equal chances.
+    """
+    (patience,) = db.execute("PRAGMA busy_timeout").fetchone()  # in milliseconds
+    deadline = time.monotonic() + patience / 1e3
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(0, _LOOK_SECONDS))
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {patience}")
 
 
 def is_url(where: object) -> bool:
