@@ -27,7 +27,7 @@ SMALL = ("--in-channels", "16", "--out-channels", "16", "--height", "7", "--widt
 WORKLOAD = get_operator("conv2d")(in_channels=16, out_channels=16, height=7, width=5)
 JSON_KEYS = {
     "workload", "target", "device", "trials", "failed", "best_seconds", "gflops", "peak_fraction", "verified",
-    "seconds", "trials_per_second", "database", "new_trials", "proof", "time_spent",
+    "algorithm", "max_error", "seconds", "trials_per_second", "database", "new_trials", "proof", "time_spent",
 }  # fmt: skip
 
 

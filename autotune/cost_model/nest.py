@@ -16,6 +16,7 @@ import numpy as np
 
 from autotune.schedules.bounds import Bounds, product
 from autotune.schedules.dependences import producers
+from autotune.schedules.sketches.choosing import choosing_axes
 from autotune.schedules.sketches.draft import axes_of, find_anchor, lane_step
 from autotune.schedules.state import Number, Stage, State, reads
 from autotune.schedules.windows import moved_axis
@@ -308,13 +309,15 @@ def _spans(
 
 
 def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column, Column, Column]:
-    """Bytes written by the stages that the anchor depends on, over the whole run, the length of the rows of the last of
-    them, how many of their elements are gathered, and the arithmetic operations that all of them take."""
+    """Bytes written by the stages before and after the anchor's, over the whole run, the length of the rows of the last
+    one before it, how many of their elements are gathered, and the arithmetic operations that all of them take."""
     total, row, gathered, operations = column(0), column(1), column(0), column(0)
     feeding = producers(state, anchor.name)
+    inside = None if anchor.attach is None else anchor.attach[0]
     peeled = bool(state.stages[state.output].details.partitions)  # what borders test is known inside of blocks
     for name, stage in state.stages.items():
-        if name not in feeding or stage.tensor.is_placeholder:
+        after = stage.attach is None and name not in (anchor.name, inside)
+        if stage.tensor.is_placeholder or not (name in feeding or after):
             continue
         axes = bounds.stages[stage.name].axes
         times = column(1)
@@ -327,8 +330,9 @@ def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[C
             sizes[stage.details.folded[0]] = column(1)
         elements = times * column(product(sizes))  # type: ignore[arg-type]
         total = total + elements * dtypes.itemsize(stage.tensor.dtype)
-        operations = operations + elements * _operations(stage.tensor)
-        row, vector = sizes[-1], _vector_axis(stage)
+        ways = prod(choosing_axes(stage).values()) if stage.attach is None else 1  # of which each element takes one
+        operations = operations + elements * (_operations(stage.tensor) / ways)
+        row, vector = sizes[-1] if name in feeding else row, _vector_axis(stage)
         across = any(lane_step(source, vector) not in (0, 1) for source in reads(stage.tensor)) if vector else False
         if across and not peeled:
             gathered = gathered + elements

@@ -11,7 +11,7 @@ from autotune.measure.builders import BuildOptions
 from autotune.measure.results import MeasureOptions
 from autotune.search.limits import check_count
 from autotune.search.strategies import Factory, check_strategy
-from autotune.tensor_expr.algorithms import DIRECT, check_algorithms
+from autotune.tensor_expr.algorithms import check_algorithms
 
 MAX_TRIALS = 10_000_000
 MAX_SEED = 2**63 - 1  # what the database and the model's library take
@@ -35,7 +35,7 @@ class TuneOptions:
     budget: float | None = None
     patience: int | None = None
     stop_at: float | None = None
-    algorithms: tuple[str, ...] | None = (DIRECT,)
+    algorithms: tuple[str, ...] | None = None
     strategy: str | Factory = "evolutionary"
     cost_model: str = "xgboost"
     transfer: bool = False

@@ -22,7 +22,7 @@ def pack_constants(draft: Draft) -> list[Draft]:
         dim = dims[0]
         rest = [other for other in range(len(source.shape)) if other != dim]
         order = {loop.rsplit(".", 1)[0]: position for position, loop in enumerate(stage.loops) if loop.endswith(".0")}
-        rest.sort(key=lambda other: min((order.get(axis, 99) for axis in axes_of(stage, read, other)), default=0))
+        rest.sort(key=lambda other: min((order.get(axis, -1) for axis in axes_of(stage, read, other)), default=0))
         factor = tile_factor(draft, draft.vector)
         draft = draft.step(
             "transform_layout", source.name, [[dim, factor]], [f"{dim}.outer", *map(str, rest), f"{dim}.inner"]

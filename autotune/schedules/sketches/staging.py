@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 
 from autotune.schedules.dependences import carried
+from autotune.schedules.sketches.choosing import choosing_axes, choosing_loops
 from autotune.schedules.sketches.draft import Draft, axes_of, tile_factor
 from autotune.schedules.sketches.vector_axis import lies_along
 from autotune.schedules.state import Stage, reads
@@ -30,7 +31,8 @@ def _stage(draft: Draft, name: str) -> list[Draft]:
         if carried(source):
             return [draft]
         root = simple_loops(draft, name, parallel=True).named(f"{name} at the root")
-        if place is None:
+        # A block's worth of what is chosen among ways would be computed in all of them.
+        if place is None or choosing_axes(source):
             return [root]
         inner = simple_loops(draft.step("compute_at", name, draft.out, place), name, parallel=False)
         return [root, inner.named(f"{name} per block")]
@@ -83,6 +85,9 @@ def _pack_copy(draft: Draft, copy: str) -> Draft:
 def simple_loops(draft: Draft, name: str, parallel: bool) -> Draft:
     """A stage's innermost axis in vectors, and the outermost loops, fused, on all threads; a scan's axis in order."""
     stage: Stage = draft.state.stages[name]
+    if not stage.tensor.reduce_axes and not stage.scan_loops and (deciding := choosing_axes(stage)):
+        draft, outer = choosing_loops(draft, name, deciding)
+        return _threaded(draft, name, outer[:-1]) if parallel else draft
     spatial = [axis.name for axis in stage.tensor.axes]
     if stage.tensor.reduce_axes:
         inner = spatial[-1:]
@@ -92,7 +97,12 @@ def simple_loops(draft: Draft, name: str, parallel: bool) -> Draft:
     if stage.tensor.axes[-1].extent > 1 and last not in stage.scan_loops:
         draft = draft.step("split", name, last, [lanes]).step("vectorize", name, f"{last}.1")
     outer = list(takewhile(lambda axis: axis not in stage.scan_loops, spatial[:-1]))
-    if parallel and draft.threads > 1 and outer:
+    return _threaded(draft, name, outer) if parallel else draft
+
+
+def _threaded(draft: Draft, name: str, outer: list[str]) -> Draft:
+    """The loops, fused, on all threads."""
+    if draft.threads > 1 and outer:
         if len(outer) > 1:
             draft = draft.step("fuse", name, outer, "all")
         draft = draft.step("parallel", name, "all" if len(outer) > 1 else outer[0])
