@@ -28,6 +28,7 @@ WORKLOAD = get_operator("conv2d")(in_channels=16, out_channels=16, height=7, wid
 JSON_KEYS = {
     "workload", "target", "device", "trials", "failed", "best_seconds", "gflops", "peak_fraction", "verified",
     "algorithm", "max_error", "seconds", "trials_per_second", "database", "new_trials", "proof", "time_spent",
+    "stopped", "source", "limit", "limit_fraction", "rounds",
 }  # fmt: skip
 
 
