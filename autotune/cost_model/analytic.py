@@ -23,7 +23,7 @@ LARGE = 1.5  # outputs in units of the L2 beyond which streaming pays
 FETCHED, STREAMED = 0.06, 0.085  # cycles a byte: lines fetched to be written, and small outputs streamed to memory
 USABLE = 0.75  # of a cache: the rest holds what else is touched
 
-# In cycles, fitted to 4,700 trials of 13 workloads on an AVX-512 server (benchmarks/cost_model.py fit).
+# In cycles, fitted to some 4,000 trials of 13 workloads on an AVX-512 server, and rounded by hand.
 CROSSING = 2.0  # loads that a load across two cache lines costs beside itself
 RELOAD = 1.0  # an accumulator that did not stay in its register
 LINE_WRITTEN = 2.5
