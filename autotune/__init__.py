@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from autotune.api import lower as lower
     from autotune.api import replay as replay
     from autotune.api import tune as tune
+    from autotune.api import tune_many as tune_many
     from autotune.cli.progress import ProgressBar as ProgressBar
     from autotune.cost_model.model import CostModel as CostModel
     from autotune.display.diff import Diff as Diff
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from autotune.search.listeners import Curve as Curve
     from autotune.search.listeners import TrialLog as TrialLog
     from autotune.search.lookup import Found as Found
+    from autotune.search.many.events import ManyListener as ManyListener
+    from autotune.search.many.events import ManyProgress as ManyProgress
+    from autotune.search.many.events import TuneManyResult as TuneManyResult
     from autotune.search.options import TuneOptions as TuneOptions
     from autotune.search.space import Evaluated as Evaluated
     from autotune.search.space import Population as Population
@@ -122,7 +126,7 @@ if TYPE_CHECKING:
 # Where each public name comes from when it is first asked for: a worker that measures imports this package, too, and
 # must not pay for the search. A test holds this table and the imports above equal.
 _MODULES = {
-    "autotune.api": ("assemble", "build", "compile_object", "connect", "find", "lower", "replay", "tune"),
+    "autotune.api": ("assemble", "build", "compile_object", "connect", "find", "lower", "replay", "tune", "tune_many"),
     "autotune.cli.progress": ("ProgressBar",),
     "autotune.cost_model.model": ("CostModel",),
     "autotune.display.diff": ("Diff",),
@@ -135,6 +139,7 @@ _MODULES = {
     "autotune.search.events": ("Listener", "Progress", "TuneResult"),
     "autotune.search.listeners": ("Curve", "TrialLog"),
     "autotune.search.lookup": ("Found",),
+    "autotune.search.many.events": ("ManyListener", "ManyProgress", "TuneManyResult"),
     "autotune.search.options": ("TuneOptions",),
     "autotune.search.space": ("Evaluated", "Population", "SearchSpace"),
     "autotune.search.strategies": ("Strategy",),

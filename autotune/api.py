@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,6 +29,9 @@ from autotune.search.events import Listener, TuneResult
 from autotune.search.given import given_space
 from autotune.search.limits import check_count, check_memory, check_threads
 from autotune.search.lookup import Found, find_schedule
+from autotune.search.many.events import ManyListener, TuneManyResult
+from autotune.search.many.options import ManyOptions
+from autotune.search.many.tuner import ManyTuner
 from autotune.search.options import TuneOptions
 from autotune.search.replay import Replay, find_run
 from autotune.search.replay import replay as replay_run
@@ -55,6 +59,7 @@ What: TypeAlias = "Workload | Output | str"
 Where: TypeAlias = "TuningDatabase | str | PathLike[str] | None"
 Algorithms: TypeAlias = "str | Sequence[str] | None"
 DEFAULTS = TuneOptions()
+MANY_DEFAULTS = ManyOptions()
 
 
 def tune(
@@ -109,6 +114,47 @@ def tune(
     if not verify:
         return result
     return replace(result, proof=prove(task.workload, result.schedule, task.target).text)
+
+
+def tune_many(
+    tasks: Sequence[What | TuningTask | tuple[What | TuningTask, float]], target: str | Target = "native",
+    trials: int | None = None, *, threads: int = 1, budget: float | None = None,
+    scheduler: str = MANY_DEFAULTS.scheduler, strategy: str | Factory = DEFAULTS.strategy,
+    cost_model: str = DEFAULTS.cost_model, seed: int = DEFAULTS.seed, database: Where = None,
+    algorithms: Algorithms = DEFAULTS.algorithms, listeners: Sequence[ManyListener] = (),
+) -> TuneManyResult:  # fmt: skip
+    """Tune many workloads, such as those of a network, under one budget, which goes where it saves the most time.
+
+    Each task is what ``tune`` takes as its operator, alone or in a pair with its weight: how often its kernel is run.
+    Equal tasks are merged, and their weights added up. ``trials`` are those of all tasks together, earlier runs'
+    included, so that the same call again resumes; ``budget`` is in seconds of wall clock, finals included. With
+    neither, there are 100 trials for each task. ``scheduler`` is the name of one. Each task gets a
+    turn before any gets a second one, those with the most work first; what gets none keeps the choice that needs no
+    trial. Ctrl-C ends the turns, and the best so far race; once more, and these end, too.
+
+    Raises ``UsageError``, ``TargetError`` and ``DatabaseError`` as ``tune`` does, before anything runs.
+    """
+    search = replace(
+        MANY_DEFAULTS.search, strategy=strategy, cost_model=cost_model, seed=seed,
+        algorithms=check_algorithms(algorithms),
+    )  # fmt: skip
+    options = ManyOptions(trials, budget, scheduler, search=search)
+    chosen = [_weighted(one, target, threads) for one in tasks]
+    for task, _ in chosen:
+        definitions(task.workload, search.algorithms)
+    make_cost_model(cost_model, seed)  # these refuse before anything runs
+    with open_database(database) as opened:
+        return ManyTuner(chosen, opened, options, listeners).run()
+
+
+def _weighted(
+    one: What | TuningTask | tuple[What | TuningTask, float], target: str | Target, threads: int
+) -> tuple[TuningTask, float]:
+    """A task with its weight; of a pair, the second tells a weight from a second output."""
+    what, weight = one, 1.0
+    if isinstance(one, tuple) and len(one) == 2 and isinstance(one[1], Real):
+        what, weight = one[0], float(one[1])
+    return what if isinstance(what, TuningTask) else tuning_task(what, target, threads), weight  # type: ignore[arg-type]
 
 
 def replay(

@@ -35,6 +35,7 @@ COMMANDS = {
     "fuzz": ("autotune.cli.fuzz", "check random schedules of random operators beside NumPy"),
     "operators": ("autotune.cli.list_operators", "the operators, by family"),
     "replay": ("autotune.cli.replay", "run a search again from its log, and compare"),
+    "tune-many": ("autotune.cli.tune_many", "tune a network's operators under one budget"),
     "targets": ("autotune.cli.list_targets", "the targets, and which of them this machine runs"),
 }
 

@@ -127,14 +127,14 @@ class Tuner:
         finally:
             pipeline.abandon()
 
-    def finish(self, bench: Workbench, stopped: str = "", interrupted: bool = False) -> TuneResult:
-        """Race the best, unless the time is up before anything worked."""
+    def finish(self, bench: Workbench | None, stopped: str = "", interrupted: bool = False) -> TuneResult:
+        """Race the best, unless there is no bench for it or the time is up before anything worked."""
         self._watch.go_on()
         for one in self._exploration.unlearnt():
             self._keep(one)
         placed: list[Winner] = []
         try:
-            if self.tally.best or not (interrupted or self._time_left() == 0):
+            if bench is not None and (self.tally.best or not (interrupted or self._time_left() == 0)):
                 self._tell("on_final", self.progress())
                 placed = self._final(bench)
         except KeyboardInterrupt:

@@ -35,11 +35,24 @@ def expected_gain(one: Standing, rate: float) -> float:
     """Weighted seconds that the next turn is expected to save, for each unit of its price."""
     if not math.isfinite(one.best_seconds):
         return math.inf  # nothing works yet, and without it nothing else helps
+    return one.weight * one.best_seconds * _share(one, rate) / one.price
+
+
+def expected_shares(standings: Sequence[Standing]) -> list[float | None]:
+    """The share of its time that each task is expected to save in its next turn; None where nothing is known of it."""
+    seen = [observed(one) for one in standings]
+    return [
+        _share(one, rate(number, standings, seen)) if math.isfinite(one.best_seconds) else None
+        for number, one in enumerate(standings)
+    ]
+
+
+def _share(one: Standing, rate: float) -> float:
     gain = rate * math.log((one.trials + one.turn) / one.trials)
     if one.limit_seconds > 0:
         room = max(0.0, math.log(one.best_seconds / one.limit_seconds))
         gain = gain * room / (gain + room) if room else 0.0
-    return one.weight * one.best_seconds * -math.expm1(-gain) / one.price
+    return -math.expm1(-gain)
 
 
 def rate(number: int, standings: Sequence[Standing], seen: Sequence[tuple[float, float]]) -> float:

@@ -1,0 +1,1 @@
+"""Many tasks tuned under one budget."""
