@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
+from recorded_curves import recorded, share
 
 from autotune.api import tuning_task
 from autotune.errors import UsageError
@@ -59,3 +61,38 @@ def test_likeness_is_of_the_same_operator_and_threads() -> None:
     found = likenesses([conv(15), conv(31), conv(63), tuning_task("matmul", m=8, n=8, k=8)])  # type: ignore[list-item]
     assert found[0] == pytest.approx({1: 1 / 2, 2: 1 / 3}) and found[1] == pytest.approx({0: 1 / 2, 2: 1 / 2})
     assert found[3] == {}
+
+
+# -- on recorded searches ----------------------------------------------------------------------------------------
+
+
+def excess(name: str, tasks: list[dict[str, Any]], total: int) -> float:
+    """How far above the best that is recorded the weighted time was, on average over the turns."""
+    least = sum(one["weight"] * min(filter(None, one["seconds"])) for one in tasks)
+    seconds = share(name, tasks, total).seconds
+    return sum(seconds) / len(seconds) / least - 1
+
+
+def test_the_gradient_is_better_than_turns_for_all_alike() -> None:
+    tasks = recorded()
+    skewed = [{**one, "weight": {0: 8, 5: 30}.get(number, 1)} for number, one in enumerate(tasks)]
+    for some, total in ((tasks, 800), (skewed, 400)):
+        even = excess("round-robin", some, total)
+        assert excess("gradient", some, total) < 0.75 * even
+        assert excess("gradient", some, total) < excess("ansor", some, total)
+
+
+def test_greedy_stays_where_nothing_is_to_be_gained_and_the_gradient_does_not() -> None:
+    stuck = {**recorded()[0], "weight": 10, "seconds": [2e-3] * 400, "limit": 1.9999e-3}
+    tasks = [stuck, *({**one, "weight": 1} for one in recorded()[1:])]
+    assert share("greedy", tasks, 384).trials == [272, *[16] * 7]
+    gradient = share("gradient", tasks, 384).trials
+    assert gradient[0] < 100 and min(gradient) == 16
+
+
+def test_no_task_starves() -> None:
+    """Even one whose time is a thousandth of the others' gets more turns, if the others do not run out of trials."""
+    falling = [0.1 * (1 + trial) ** -0.1 for trial in range(100_000)]
+    large = {**recorded()[0], "weight": 1, "seconds": falling, "limit": 0.0}
+    small = {**recorded()[1], "weight": 1, "seconds": [1e-3 * s for s in falling], "limit": 0.0}
+    assert share("gradient", [large, small], 100_000).trials[1] > 4 * 16

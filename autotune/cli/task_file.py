@@ -76,7 +76,8 @@ class _TaskFile:
         keys = {**defaults.keys, **asked.keys}
         if "operator" not in keys:
             raise self._wrong(node, f"task {number} names no operator")
-        operator = self._told(keys["operator"], lambda: get_operator(self._text(keys["operator"], "operator")))
+        name = self._text(keys["operator"], "operator")
+        operator = self._told(keys["operator"], lambda: get_operator(name))
         parameters = {
             name: self._parameter(operator, name, value)
             for name, value in {**defaults.parameters, **asked.parameters}.items()
@@ -125,7 +126,8 @@ class _TaskFile:
         return value  # type: ignore[no-any-return]
 
     def _weight(self, node: yaml.Node) -> float:
-        weight = self._told(node, lambda: _number(self._text(node, "weight"), "weight"))
+        text = self._text(node, "weight")
+        weight = self._told(node, lambda: _number(text, "weight"))
         if not 0 < weight < math.inf:
             raise self._wrong(node, f"weight is {weight:g}; it must be above zero, and finite")
         return weight

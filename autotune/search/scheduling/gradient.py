@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from autotune.search.scheduling.scheduler import Standing, scheduler
 
-USUAL_RATE = 0.15  # e-folds of improvement per e-fold of trials
-USUAL_WEIGHT = 0.5  # the usual rate counts as if it had been seen over so many e-folds of trials
-FORGET = 0.8  # of what was seen a turn earlier
+USUAL_RATE = 0.1  # e-folds of improvement per e-fold of trials
+USUAL_WEIGHT = 1.0  # the usual rate counts as if it had been seen over so many e-folds of trials
+FORGET = 0.6  # of what was seen a turn earlier
 OTHERS = 0.3  # what is seen of a task that resembles this one perfectly, beside what is seen of itself
 
 
