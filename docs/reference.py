@@ -18,6 +18,7 @@ from autotune.cost_model.models import cost_models
 from autotune.lowering.printer import show_expr
 from autotune.schedules.primitives import primitives
 from autotune.schedules.tensor_intrinsics import tensor_intrinsics
+from autotune.search.scheduling import schedulers
 from autotune.search.strategies import strategies
 from autotune.targets import facts
 from autotune.tensor_expr.algorithms import algorithms
@@ -174,6 +175,11 @@ def intrinsics_page() -> str:
     return "\n\n".join(parts)
 
 
+def schedulers_page() -> str:
+    """The task schedulers."""
+    return "\n\n".join(_entry(name, scheduler.__doc__) for name, scheduler in schedulers().items())
+
+
 def strategies_page() -> str:
     """The search strategies."""
     return "\n\n".join(_entry(name, strategy.__doc__) for name, strategy in strategies().items())
@@ -218,6 +224,7 @@ def index() -> str:
         "primitives": [("Schedule steps", primitives())],
         "intrinsics": [("Of tensors", tensor_intrinsics())],
         "strategies": [("Search", strategies())],
+        "schedulers": [("Many tasks", schedulers())],
         "models": [("Of cost", cost_models())],
         "targets": [("Processors", facts.TARGETS)],
     }
@@ -242,7 +249,8 @@ def pages() -> Mapping[Path, str]:
     bodies = {
         "python": python_page(), "operators": operators_page(), "algorithms": algorithms_page(),
         "primitives": primitives_page(),
-        "intrinsics": intrinsics_page(), "strategies": strategies_page(), "models": models_page(),
+        "intrinsics": intrinsics_page(), "strategies": strategies_page(),
+        "schedulers": schedulers_page(), "models": models_page(),
         "targets": targets_page(),
     }  # fmt: skip
     return {

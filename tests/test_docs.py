@@ -16,6 +16,7 @@ from differential import compare
 import autotune
 from autotune.schedules.primitives import primitives
 from autotune.schedules.tensor_intrinsics import tensor_intrinsics
+from autotune.search.scheduling import schedulers
 from autotune.search.strategies import strategies
 from autotune.targets.facts import TARGETS
 from autotune.targets.host import native_target
@@ -33,6 +34,7 @@ REWRITE = {
     "docs/guide.md": "python docs/printed.py docs/guide.md",
     "docs/database.md": "python docs/printed.py docs/database.md",
     "docs/strategies.md": "python docs/printed.py docs/strategies.md",
+    "docs/tune_many.md": "python docs/printed.py docs/tune_many.md",
     "docs/templates.md": "python docs/printed.py docs/templates.md",
     "docs/tutorial.md": "python docs/tutorial.py --no-speeds",
 }
@@ -124,7 +126,8 @@ def test_commands_of_the_readme_run_in_a_fresh_environment(tmp_path: Path) -> No
 
 def test_the_reference_is_complete() -> None:
     registries = {
-        "operators": operators(), "primitives": primitives(), "strategies": strategies(), "targets": TARGETS,
+        "operators": operators(), "primitives": primitives(), "strategies": strategies(),
+        "schedulers": schedulers(), "targets": TARGETS,
         "algorithms": {name for found in algorithms().values() for name in found}, "intrinsics": tensor_intrinsics(),
     }  # fmt: skip
     names = {name for name in autotune.__all__ if not name.startswith("_")} - set(operators())
