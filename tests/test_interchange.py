@@ -84,6 +84,32 @@ class TestLines:
             "workload": 2, "target": 2, "device": 2, "task": 2, "run": 1, "sketch": 3,
         }  # fmt: skip
 
+    def test_how_well_batches_were_foretold_comes_along(self, full: Database, empty: Database) -> None:
+        full.add_round("run", 0, {"recall": 0.5, "regret": None})
+        full.start_run(run_of("no records"), TASK)
+        full.add_round("no records", 7, {"proposed": 64})
+        lines = [*export_lines(full)]
+        assert import_lines(empty, lines + lines).new == 30
+        with Database.open(empty.path.with_name("third.db")) as third:
+            merge(third, empty)
+            for database in (empty, third):
+                assert database.rounds("run") == [{"batch": 0, "recall": 0.5, "regret": None}]
+                assert database.rounds("no records") == full.rounds("no records") == [{"batch": 7, "proposed": 64}]
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            '{"round":{"run":"other","batch":0,"figures":{}}}', '{"round":{"run":"run","figures":{}}}',
+            '{"round":{"run":"run","batch":0.5,"figures":{}}}', '{"round":{"run":"run","batch":0,"figures":{"a":"b"}}}',
+            '{"round":{"run":"run","batch":0,"figures":{"a":1e999}}}', '{"round":[]}',
+        ],
+    )  # fmt: skip
+    def test_rounds_that_make_no_sense(self, full: Database, empty: Database, line: str) -> None:
+        lines = [*export_lines(full), line]
+        with pytest.raises(UsageError, match=f"line {len(lines)}: "):
+            import_lines(empty, lines)
+        assert empty.count() == 30 and empty.rounds("run") == []
+
     def test_again_and_concatenated(self, full: Database, empty: Database) -> None:
         lines = list(export_lines(full))
         report = import_lines(empty, [*lines, *lines, "\n"])
@@ -136,7 +162,10 @@ class TestLines:
             ({"seed": 2**63}, "more than 64 bits"),
             ({"verified": "yes"}, "its verified is 'yes', which is no bool"),
             ({"knobs": [1]}, "its knobs is \\[1\\], which is no dict"),
-            ({"knobs": {"tile": "x"}}, "invalid literal"),
+            ({"knobs": {"tile": "x"}}, "cannot be interpreted as an integer"),
+            ({"knobs": {"tile": 1.5}}, "cannot be interpreted as an integer"),
+            ({"max_error": 10**400}, "too large"),
+            ({"samples": [10**400]}, "too large"),
             ({"created": "now"}, "'now' is no time"),
             ({"run": "other"}, "it refers to run 'other', which no line before it defines"),
             ({"sketch": 7}, "it refers to sketch 7, which no line"),

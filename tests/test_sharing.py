@@ -56,6 +56,7 @@ def server(folder: Path, tokens: dict[str, str]) -> Iterator[Served]:
     """With two tokens and a full database."""
     with Database.open(folder / "server.db") as database:
         fill(database)
+        database.add_round("run", 0, {"recall": 0.5, "regret": None, "proposed": 64})
     with served(folder / "server.db", "--token-file", folder / "tokens") as found:
         yield found
     assert "Traceback" not in found.log.read_text()
@@ -125,6 +126,7 @@ class TestQuestions:
             lambda d: d.find("run-3"),
             lambda d: d.find("none"),
             lambda d: d.run("run"),
+            lambda d: d.rounds("run"),
         ],
     )  # fmt: skip
     def test_answers_are_the_files(
@@ -151,6 +153,8 @@ class TestAppending:
         assert shared.add_all([(make_record(f"mine-{n}", run_id="mine"), TASK) for n in range(1200)]) == 1199
         assert shared.find("mine-1199") is not None
         assert shared.pushed.new == 1200 and not shared.outbox.waiting
+        shared.add_round("mine", 3, {"recall": 1.0})
+        assert shared.rounds("mine") == [{"batch": 3, "recall": 1.0}] and shared.outbox.next_rounds() is None
         with Database.open(server.path, readonly=True) as database:
             found = database.find("mine-1")
             assert found is not None and found[0].max_error == math.inf and database.run("mine") == run
@@ -397,6 +401,8 @@ class TestAway:
             best = database.best(WORKLOAD.key)
             assert best is not None and database.count() == 30 and database.outbox.waiting == 30
             assert len(database.records(TASK, until="a trial of the server's")) == 15
+            database.add_round("run", 0, {"recall": None})
+            assert database.rounds("run") == [{"batch": 0, "recall": None}]
             where = database.local.path
         assert [str(one.message).partition(" ")[0] for one in told] == [url, "30"]
         assert "Connection refused" in str(told[0].message) and f"wait in {where}" in str(told[1].message)
@@ -407,6 +413,7 @@ class TestAway:
             with Database.open(server.path, readonly=True) as stored, Database.open(where, readonly=True) as local:
                 assert contents(stored) == contents(local)
                 assert stored.query("SELECT sum(new) AS n FROM audit") == [{"n": 30}]
+                assert stored.rounds("run") == [{"batch": 0, "recall": None}]
 
     def test_on_the_command_line(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import platform
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -25,8 +26,12 @@ import pytest
 
 from autotune.api import default_path
 from autotune.errors import UsageError
-from autotune.search.history import run_record
+from autotune.search.history import load_history, run_record
 from autotune.search.options import TuneOptions
+from autotune.search.space import SearchSpace
+from autotune.search.task import TuningTask
+from autotune.targets.host import host_device, native_target
+from autotune.tensor_expr.operators import get_operator
 from autotune.tuning_logs import (
     Accept,
     Database,
@@ -40,6 +45,7 @@ from autotune.tuning_logs import (
     Workload,
 )
 from autotune.tuning_logs.schema import APPLICATION_ID, COLUMNS, SCHEMA_VERSION
+from autotune.version import VERSION
 
 WORKLOAD = Workload("conv2d(...)", "conv2d", {"batch": 1, "kernel": [3, 3]})
 DEVICE = DeviceInfo("cpu", "cpu model x", {"cores": 2})
@@ -719,8 +725,14 @@ class TestProvenance:
         assert database.run("r") == run
         assert database.run("other") is None
 
-    def test_this_machine(self) -> None:
-        run = run_record("id", TuneOptions())
+    def test_this_machine(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "argv", ["autotune", "matmul", "--db", "two words.db"])
+        task = TuningTask(get_operator("matmul")(m=4, n=4, k=4), native_target(), host_device())
+        options = TuneOptions(seed=7)
+        history = load_history(database, task.key, SearchSpace(task.workload, task.target))
+        run = run_record("id", task, options, history)
+        assert (run.seed, run.package_version, run.command) == (7, VERSION, "autotune matmul --db 'two words.db'")
+        assert re.fullmatch(r"llvmlite [\d.]+\S*, LLVM \d+\.\d+\.\d+", run.llvm_version)
         assert len(run.host.fingerprint) == 64 and "fma" in run.host.cpu_flags.replace(" neon", " fma")
         assert platform.node() not in repr(run.host)
         assert "resolution" in run.clock and platform.release() in run.driver and run.compiler_flags.startswith("-O")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
@@ -16,7 +17,7 @@ from autotune.search.options import TuneOptions
 from autotune.search.space import Population, SearchSpace
 from autotune.search.strategies import strategy_name
 from autotune.search.task import TuningTask
-from autotune.targets.llvm.build import FLAGS, TOOLCHAIN
+from autotune.targets.llvm.build import FLAGS, LLVM_VERSION
 from autotune.tensor_expr.algorithms import algorithm_of
 from autotune.tuning_logs import Record, Run, Task, TuningDatabase
 from autotune.version import VERSION
@@ -69,8 +70,8 @@ def run_record(run_id: str, task: TuningTask, options: TuneOptions, history: His
         run_id=run_id,
         seed=options.seed,
         package_version=VERSION,
-        llvm_version=TOOLCHAIN,
-        command=_text(" ".join(sys.argv)),
+        llvm_version=LLVM_VERSION,
+        command=_text(shlex.join(sys.argv)),
         compiler_flags=FLAGS,
         driver=provenance.driver(),
         clock=provenance.clock(),

@@ -34,7 +34,7 @@ from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench, open_workbench
 from autotune.search.yardstick import ratio
 from autotune.tensor_expr.algorithms import algorithm_of, executed_flops
-from autotune.tuning_logs import Database, Record, TuningDatabase
+from autotune.tuning_logs import Record, TuningDatabase
 
 
 class _Stopwatch:
@@ -171,10 +171,9 @@ class Tuner:
             self._watch.lap("learn")
 
     def _keep(self, one: Round) -> None:
-        """How well the model foretold a batch; a server keeps trials only."""
+        """How well the model foretold a batch."""
         self.rounds.append(one)
-        if isinstance(self.database, Database):
-            self.database.add_round(self.run_id, one.batch, one.figures)
+        self.database.add_round(self.run_id, one.batch, one.figures)
 
     def _submit(self, batch: Batch, pipeline: Pipeline, most: float) -> None:
         population = batch.candidates.population

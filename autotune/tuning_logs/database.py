@@ -16,7 +16,7 @@ from autotune.tuning_logs import rows
 from autotune.tuning_logs.accept import VERIFIED, Accept
 from autotune.tuning_logs.nearness import Place, device_distance, place, shape_distances
 from autotune.tuning_logs.opening import DatabaseError, explained
-from autotune.tuning_logs.records import EVIDENCE, DeviceInfo, Record, Run, TargetInfo, Task, Workload
+from autotune.tuning_logs.records import EVIDENCE, DeviceInfo, Forecast, Record, Run, TargetInfo, Task, Workload
 from autotune.tuning_logs.schema import SUMS
 from autotune.tuning_logs.store import Store
 
@@ -79,7 +79,7 @@ class Database(Store):
         Raises UsageError for a run that was not started.
         """
         with self.writing() as writer:
-            writer.add_round(run_id, batch, figures)
+            writer.add_round(Forecast(run_id, batch, figures))
 
     def rounds(self, run_id: str) -> list[dict[str, Any]]:
         """A run's batches in their order, each with its number and figures."""
@@ -201,7 +201,7 @@ class Database(Store):
         for evidence in EVIDENCE:
             best = self._winner(number, evidence, VERIFIED)
             if best is not None:
-                found += islice(self._leaders(best, VERIFIED), count)
+                found += islice(self._leaders(best, VERIFIED), max(count, 0))
         return found
 
     def _best(

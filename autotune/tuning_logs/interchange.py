@@ -10,6 +10,7 @@ Each line is an object with one member that says what it is::
     {"run": {"run_id": "...", "seed": 0, "host": {...}, ...}}
     {"sketch": "{\\"steps\\":[...],\\"version\\":1}"}
     {"record": {"trial": "...", "task": KEY, "run": "...", "sketch": KEY, "knobs": {...}, "samples": [...], ...}}
+    {"round": {"run": "...", "batch": 0, "figures": {...}}}
 
 A key is the SHA-256 of the text (of the sketch's text, of all that makes a task). What a line refers to stands in an
 earlier one, and only once. Files can be concatenated. The number in the first line is the version of this format.
@@ -37,7 +38,7 @@ from autotune.tuning_logs.lines import (
     record_entry,
     run_entry,
 )  # fmt: skip
-from autotune.tuning_logs.records import Record, Run, Task
+from autotune.tuning_logs.records import Forecast, Record, Run, Task
 
 BATCH = 5_000  # records that are stored at a time
 _KEPT_PROBLEMS = 20
@@ -46,6 +47,8 @@ _EXPORTED = """
     SELECT records.*, runs.key AS run, sketches.key AS sketch
     FROM records JOIN runs ON runs.id = run_id JOIN sketches ON sketches.id = sketch_id ORDER BY records.id
 """
+
+_ROUNDS = "SELECT runs.key AS run, batch, figures FROM rounds JOIN runs ON runs.id = run_id ORDER BY rounds.id"
 
 
 @dataclass(slots=True)
@@ -82,6 +85,10 @@ def entries(database: Database) -> Iterator[Entry]:
                 yield "sketch", database.query("SELECT text FROM sketches WHERE id = ?", [row["sketch_id"]])[0]["text"]
             knobs, samples = json.loads(row["knobs"]), json.loads(row["samples"])
             yield "record", record_entry(row, knobs, samples, task.key, row["run"], row["sketch"])
+        for row in database.rows(_ROUNDS):
+            run = database.run(row["run"])
+            assert run is not None
+            yield from encoder.round(Forecast(row["run"], row["batch"], json.loads(row["figures"])), run)
 
 
 def export_lines(database: Database) -> Iterator[str]:
@@ -135,7 +142,7 @@ class _Reader:
             record, task, run = found
             self._runs[run.run_id] = run
             self._batch.append((record, task))
-        if len(self._batch) >= BATCH:
+        if len(self._batch) + len(self._decoder.rounds) >= BATCH:
             self._store()
 
     def finish(self) -> Imported:
@@ -149,11 +156,15 @@ class _Reader:
         self.report.leave_out(problem)
 
     def _store(self) -> None:
-        if self._batch:
+        rounds = self._decoder.rounds
+        if self._batch or rounds:
             with self.database.writing() as writer:
-                for run in self._runs.values():
+                for run in (*self._runs.values(), *(run for _, run in rounds)):
                     writer.add_run(run)
                 new = writer.add_records(self._batch)
+                for forecast, _ in rounds:
+                    writer.add_round(forecast)
             self.report.new += new
             self.report.already += len(self._batch) - new
         self._runs, self._batch = {}, []
+        rounds.clear()

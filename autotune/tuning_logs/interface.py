@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -36,6 +36,10 @@ class TuningDatabase(Protocol):
     def add(self, record: Record, task: Task) -> None: ...
 
     def add_all(self, records: Iterable[tuple[Record, Task]]) -> int: ...
+
+    def add_round(self, run_id: str, batch: int, figures: Mapping[str, float | None]) -> None: ...
+
+    def rounds(self, run_id: str) -> list[dict[str, Any]]: ...
 
     def records(self, task: Task, phase: str | None = None, until: str | None = None) -> list[Record]: ...
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from autotune.errors import AutotuneError, UsageError
 from autotune.tuning_logs import rows
-from autotune.tuning_logs.records import DeviceInfo, Host, Record, Run, TargetInfo, Task, Workload, text_key
+from autotune.tuning_logs.records import DeviceInfo, Forecast, Host, Record, Run, TargetInfo, Task, Workload, text_key
 
 FORMAT = "autotune tuning log"
 VERSION = 1
@@ -18,7 +18,14 @@ VERSION = 1
 Entry = tuple[str, Any]
 """What a line's one member is called, and its value."""
 
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)  # what a line can make Python raise
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+)  # what a line can make Python raise
 
 
 class UnreadableError(AutotuneError):
@@ -71,6 +78,10 @@ class Encoder:
         if self.is_new("sketch", text_key(text)):
             yield "sketch", text
 
+    def round(self, forecast: Forecast, run: Run) -> Iterator[Entry]:
+        yield from self.run(run)
+        yield round_entry(forecast)
+
     def record(self, record: Record, task: Task, run: Run) -> Iterator[Entry]:
         if self.is_new("record", record.trial):
             yield from self.task(task)
@@ -87,6 +98,10 @@ class Encoder:
 
 def run_entry(run: Run) -> Entry:
     return "run", {**asdict(run), "options": dict(run.options), "provenance": dict(run.provenance)}
+
+
+def round_entry(forecast: Forecast) -> Entry:
+    return "round", {"run": forecast.run_id, "batch": forecast.batch, "figures": dict(forecast.figures)}
 
 
 def record_entry(
@@ -121,9 +136,10 @@ def _refuse_constant(name: str) -> None:
 
 
 class Decoder:
-    """Remembers what lines define, and gives their records."""
+    """Remembers what lines define, and gives their records; ``rounds`` collects what they say of batches."""
 
     def __init__(self) -> None:
+        self.rounds: list[tuple[Forecast, Run]] = []
         self._begun = False
         self._known: dict[tuple[str, str], Any] = {}
 
@@ -141,8 +157,11 @@ class Decoder:
             raise UnreadableError(f"it does not begin with {json.dumps({FORMAT: VERSION})}")
         if kind == "record":
             return self._record(dict(data))
-        key, made = self._made(kind, data)
-        self._known[kind, key] = made
+        if kind == "round":
+            self.rounds.append(self._round(dict(data)))
+            return None
+        key, thing = self._made(kind, data)
+        self._known[kind, key] = thing
         return None
 
     def refer(self, kind: str, key: str) -> Any:
@@ -172,6 +191,10 @@ class Decoder:
             raise UsageError(f"{kind!r} is nothing that a tuning log holds")
         part = made(_PARTS[kind], data)
         return part.key, part
+
+    def _round(self, data: dict[str, Any]) -> tuple[Forecast, Run]:
+        run: Run = self.refer("run", data.pop("run"))
+        return made(Forecast, data | {"run_id": run.run_id}), run
 
     def _record(self, data: dict[str, Any]) -> tuple[Record, Task, Run]:
         task: Task = self.refer("task", data.pop("task"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ _CAUSES = (
 )
 
 
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|https?:", re.IGNORECASE)
 _LOOK_SECONDS = 0.002  # at most, between two looks whether the write lock is free
 
 
@@ -94,8 +96,8 @@ def _begin(db: sqlite_utils.Database) -> None:
 
 
 def is_url(where: object) -> bool:
-    """Whether a database is named by its URL, not by its path."""
-    return isinstance(where, str) and "://" in where
+    """Whether a database is named by a URL, or by what was meant as one, not by a path."""
+    return isinstance(where, str) and _URL.match(where) is not None
 
 
 def connect(path: Path, readonly: bool, busy_seconds: float) -> sqlite_utils.Database:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from operator import index
 from typing import Any
 
 from autotune.errors import UsageError
@@ -156,6 +157,25 @@ class Run:
     started: str = field(default_factory=utc_now)
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How well a run's cost model foretold one of its batches: figures by name, None for what is not known.
+
+    Raises UsageError for what is no figure.
+    """
+
+    run_id: str
+    batch: int
+    figures: Mapping[str, float | None]
+
+    def __post_init__(self) -> None:
+        for name, value in self.figures.items():
+            if value is not None and not (isinstance(value, (int, float)) and -math.inf < value < math.inf):
+                raise UsageError(
+                    f"batch {self.batch} of run {self.run_id!r}: {name} must be a number, not {value!r:.50}"
+                )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One trial, or one finalist's measurement head-to-head with the others of its run.
@@ -193,7 +213,7 @@ class Record:
     def __post_init__(self) -> None:
         # Plain Python numbers: neither JSON nor SQLite takes NumPy's. What is plain stays, since lookups are frequent.
         put = object.__setattr__
-        put(self, "knobs", {name: int(value) for name, value in self.knobs.items()})
+        put(self, "knobs", {name: index(value) for name, value in self.knobs.items()})
         put(self, "samples", tuple(map(float, self.samples)))
         put(self, "verified", bool(self.verified))
         put(self, "created", in_utc(self.created))

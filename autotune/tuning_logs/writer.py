@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlite_utils
@@ -10,7 +10,7 @@ import sqlite_utils
 from autotune.errors import UsageError
 from autotune.tuning_logs import rows
 from autotune.tuning_logs.audit import FIRST_LINK, Appended
-from autotune.tuning_logs.records import DeviceInfo, Record, Run, TargetInfo, Task, Workload, text_key
+from autotune.tuning_logs.records import DeviceInfo, Forecast, Record, Run, TargetInfo, Task, Workload, text_key
 from autotune.tuning_logs.schema import COLUMNS
 
 
@@ -70,12 +70,12 @@ class Writer:
         values = entry.values(FIRST_LINK if last is None else last[0])
         self._db.execute(rows.INSERTS["audit"], rows.sealed("audit", values))
 
-    def add_round(self, run_id: str, batch: int, figures: Mapping[str, float | None]) -> None:
+    def add_round(self, forecast: Forecast) -> None:
         """What is known of how a run's batch was foretold, once."""
-        found = self._db.execute("SELECT id FROM runs WHERE key = ?", [run_id]).fetchone()
+        found = self._db.execute("SELECT id FROM runs WHERE key = ?", [forecast.run_id]).fetchone()
         if found is None:
-            raise UsageError(f"a round belongs to run {run_id!r}, which was not started")
-        values = rows.sealed("rounds", (found[0], batch, rows.as_json(figures)))
+            raise UsageError(f"a round belongs to run {forecast.run_id!r}, which was not started")
+        values = rows.sealed("rounds", (found[0], forecast.batch, rows.as_json(forecast.figures)))
         self._db.execute(f"{rows.INSERTS['rounds']} ON CONFLICT (run_id, batch) DO NOTHING", values)
 
     def keep_only(self, task: Task, numbers: Iterable[int]) -> None:

@@ -111,8 +111,16 @@ def _figures(report: Imported, database: Database) -> dict[str, Any]:
     short_help="keep the best and a sample of the rest",
     help="Keep each task's best candidates and a sample of the rest, and shrink the file.",
 )
-@click.option("--keep", type=int, default=10, show_default=True, help="best candidates of each task")
-@click.option("--sample", type=int, default=100, show_default=True, help="other records of each task, at random")
+@click.option(
+    "--keep", type=click.IntRange(1, 10**9), default=10, show_default=True, help="best candidates of each task"
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(0, 10**9),
+    default=100,
+    show_default=True,
+    help="other records of each task, at random",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="of the sample")
 @click.option("--yes", is_flag=True, help="do not ask; without it stdin must say yes")
 @database_option

@@ -14,6 +14,7 @@ from autotune.display.units import duration
 from autotune.errors import AutotuneError
 from autotune.tuning_logs import Accept, Record, Task
 from autotune.tuning_logs.accept import OTHERS, days_ago
+from autotune.tuning_logs.sharing.protocol import MOST_ROWS
 from autotune.tuning_logs.summary import statistics, summarize, summarize_runs, workload_key
 
 _RUN_COLUMNS = ("run", "started", "best_seconds", "trials", "failed", "strategy", "seed", "workload")
@@ -45,7 +46,7 @@ def list_command(operator: str | None, runs: bool, database: str | None, form: s
     help="The best candidates of WORKLOAD: its text or the beginning of its key, as autotune db list shows them.",
 )
 @click.argument("workload")
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="how many candidates")
+@click.option("--top", type=click.IntRange(1, MOST_ROWS), default=5, show_default=True, help="how many candidates")
 @click.option("--target", help="only for this target, by name")
 @click.option("--device", help="only on this device, by name or by how its key begins")
 @click.option("--threads", type=click.IntRange(1), help="only on as many threads")

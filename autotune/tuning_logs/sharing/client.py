@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from autotune.tuning_logs.accept import VERIFIED, Accept
 from autotune.tuning_logs.database import WITHIN, Database, Neighbour
 from autotune.tuning_logs.opening import DatabaseError
-from autotune.tuning_logs.records import DeviceInfo, Record, Run, Task, Workload
+from autotune.tuning_logs.records import DeviceInfo, Forecast, Record, Run, Task, Workload
 from autotune.tuning_logs.sharing.outbox import MOST_RECORDS, Outbox
 from autotune.tuning_logs.sharing.transport import Away, NoAccess, Refused, Transport
 
@@ -124,6 +124,10 @@ class SharedDatabase:
             self._send_or_warn()
         return new
 
+    def add_round(self, run_id: str, batch: int, figures: Mapping[str, float | None]) -> None:
+        """Keeps here how well a batch was foretold; it is sent after the records."""
+        self.outbox.add_round(Forecast(run_id, batch, figures))
+
     def push(self) -> None:
         """Sends all that is queued. Raises Away and NoAccess, after which what is not sent stays queued."""
         most = MOST_RECORDS
@@ -141,7 +145,17 @@ class SharedDatabase:
             self.outbox.drop(batch.trials)
             self.pushed.new += new
             self.pushed.already += already
+        self._push_rounds()
         self._send_at = time.monotonic() + _SEND_SECONDS
+
+    def _push_rounds(self) -> None:
+        """Apart from records, which nothing may hold up."""
+        while (waiting := self.outbox.next_rounds()) is not None:
+            try:
+                self._contact(partial(self._transport.append, waiting.lines))
+            except Refused as error:
+                self._warn(f"how well batches were foretold stays in {self.local.path}: {error}")
+            self.outbox.drop_rounds(waiting.batches)
 
     def _send_or_warn(self) -> None:
         try:
@@ -170,6 +184,9 @@ class SharedDatabase:
 
     def find(self, trial: str) -> tuple[Record, Task] | None:
         return self._ask("find", lambda: self.local.find(trial), trial=trial)
+
+    def rounds(self, run_id: str) -> list[dict[str, Any]]:
+        return self._ask("rounds", lambda: self.local.rounds(run_id), run_id=run_id)
 
     def run(self, run_id: str) -> Run | None:
         return self._ask("run", lambda: self.local.run(run_id), run_id=run_id)

@@ -7,15 +7,24 @@ its trial's name.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from autotune.tuning_logs.database import Database
 from autotune.tuning_logs.lines import FORMAT, VERSION, Encoder, as_line
 from autotune.tuning_logs.opening import explained
-from autotune.tuning_logs.records import Record, Task
+from autotune.tuning_logs.records import Forecast, Record, Task
 
 _TABLE = "CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, trial TEXT NOT NULL UNIQUE, refused TEXT)"
+_TABLE_OF_ROUNDS = (
+    "CREATE TABLE IF NOT EXISTS outbox_rounds (run TEXT NOT NULL, batch INTEGER NOT NULL, PRIMARY KEY (run, batch))"
+)
+_NEXT_ROUNDS = """
+    SELECT outbox_rounds.run, outbox_rounds.batch, figures FROM outbox_rounds JOIN runs ON runs.key = outbox_rounds.run
+        JOIN rounds ON rounds.run_id = runs.id AND rounds.batch = outbox_rounds.batch
+    ORDER BY outbox_rounds.rowid LIMIT ?
+"""
 _NEXT = "SELECT outbox.trial FROM outbox JOIN records USING (trial) WHERE refused IS NULL ORDER BY outbox.id LIMIT ?"
 MOST_RECORDS = 500  # sent at a time
 _BYTES = 2**19  # from here on a batch is full: proxies may take no more than 1 MiB
@@ -29,6 +38,14 @@ class Batch:
     lines: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Runs and numbers of batches, and the lines that tell how these were foretold."""
+
+    batches: Sequence[tuple[str, int]]
+    lines: bytes
+
+
 class Outbox:
     """The queue in an open database."""
 
@@ -36,6 +53,7 @@ class Outbox:
         self._database = database
         with explained(database.path):
             database.connection.execute(_TABLE)
+            database.connection.execute(_TABLE_OF_ROUNDS)
 
     def add_all(self, records: Iterable[tuple[Record, Task]]) -> int:
         """Stores records for good and queues them, all or none; how many were new. Raises UsageError."""
@@ -45,11 +63,22 @@ class Outbox:
             self._queue([record.trial for record, _ in batch])
         return new
 
+    def add_round(self, forecast: Forecast) -> None:
+        """Stores a forecast for good and queues it. Raises UsageError."""
+        with self._database.writing() as writer:
+            writer.add_round(forecast)
+            self._database.connection.execute(
+                "INSERT OR IGNORE INTO outbox_rounds VALUES (?, ?)", [forecast.run_id, forecast.batch]
+            )
+
     def queue_everything(self) -> None:
-        """Queues all records of the file, those too that were sent or refused."""
+        """Queues all records and rounds of the file, those too that were sent or refused."""
         with self._database.writing():
             self._database.connection.execute("DELETE FROM outbox")
             self._database.connection.execute("INSERT INTO outbox (trial) SELECT trial FROM records ORDER BY id")
+            self._database.connection.execute(
+                "INSERT OR IGNORE INTO outbox_rounds SELECT key, batch FROM rounds JOIN runs ON runs.id = run_id"
+            )
 
     def retry_refused(self) -> None:
         """Queues again what the server refused."""
@@ -70,6 +99,22 @@ class Outbox:
             trials.append(row["trial"])
             lines += said
         return Batch(trials, "".join(lines).encode()) if trials else None
+
+    def next_rounds(self) -> Rounds | None:
+        """The oldest rounds that wait; None where none does."""
+        encoder, lines, found = Encoder(), [as_line((FORMAT, VERSION))], list[tuple[str, int]]()
+        for row in self._database.query(_NEXT_ROUNDS, [MOST_RECORDS]):
+            run = self._database.run(row["run"])
+            assert run is not None
+            forecast = Forecast(row["run"], row["batch"], json.loads(row["figures"]))
+            lines += map(as_line, encoder.round(forecast, run))
+            found.append((forecast.run_id, forecast.batch))
+        return Rounds(found, "".join(lines).encode()) if found else None
+
+    def drop_rounds(self, rounds: Iterable[tuple[str, int]]) -> None:
+        """The server has them, or does not take them."""
+        with self._database.writing():
+            self._database.connection.executemany("DELETE FROM outbox_rounds WHERE run = ? AND batch = ?", rounds)
 
     def drop(self, trials: Iterable[str]) -> None:
         """The server has them."""

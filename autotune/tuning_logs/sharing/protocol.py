@@ -26,7 +26,7 @@ ASK = "/v1/ask"
 MOST_BYTES = 32 * 2**20  # of a request
 MOST_ROWS = 10_000  # that a question may name
 
-QUESTIONS = ("best", "count", "find", "last_trial", "near", "records", "run", "tasks", "top")
+QUESTIONS = ("best", "count", "find", "last_trial", "near", "records", "rounds", "run", "tasks", "top")
 """The methods of ``TuningDatabase`` that answer something."""
 
 REPORTS = {report.__name__: report for report in (statistics, summarize, summarize_runs, workload_key)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from autotune.tuning_logs.audit import Appended
 from autotune.tuning_logs.database import Database
 from autotune.tuning_logs.lines import UNREADABLE, Decoder, UnreadableError, parse, reason
 from autotune.tuning_logs.opening import DatabaseError
-from autotune.tuning_logs.records import Record, Run, Task, utc_now
+from autotune.tuning_logs.records import Forecast, Record, Run, Task, utc_now
 from autotune.tuning_logs.schema import SCHEMA_VERSION
 from autotune.tuning_logs.sharing.protocol import (
     ASK,
@@ -38,7 +39,14 @@ BUSY_SECONDS = 5.0  # that a request waits for other writers
 _BODY_SECONDS = 60.0  # in which a request's body must arrive
 _ANYBODY = Token("anybody", "append", "")  # where there are no tokens, since only this machine reaches the server
 
-Received = tuple[Record, Task, Run]
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a request tells of a run."""
+
+    run: Run
+    records: list[tuple[Record, Task]] = field(default_factory=list)
+    rounds: list[Forecast] = field(default_factory=list)
 
 
 class Server:
@@ -111,14 +119,16 @@ class Server:
                 database.writing() as writer,
             ):
                 total = 0
-                for run, received in by_run.items():
-                    writer.add_run(received[0][2])
-                    new = writer.add_records((record, task) for record, task, _ in received)
-                    writer.add_audit(Appended(utc_now(), who, address, run, len(received), new))
+                for name, received in by_run.items():
+                    writer.add_run(received.run)
+                    new = writer.add_records(received.records)
+                    for forecast in received.rounds:
+                        writer.add_round(forecast)
+                    writer.add_audit(Appended(utc_now(), who, address, name, len(received.records), new))
                     total += new
         except DatabaseError as error:
             raise self._unavailable(error) from error
-        return total, sum(map(len, by_run.values()))
+        return total, sum(len(received.records) for received in by_run.values())
 
     def _unavailable(self, error: DatabaseError) -> HTTPException:
         return HTTPException(503, self._without_path(str(error)))
@@ -127,17 +137,20 @@ class Server:
         return sentence.replace(str(self._path), "the server's database")
 
 
-def _by_run(content: bytes) -> Mapping[str, list[Received]]:
-    """The records that lines tell of, by the names of their runs."""
-    decoder, found = Decoder(), dict[str, list[Received]]()
+def _by_run(content: bytes) -> Mapping[str, Received]:
+    """What lines tell of runs, by their names."""
+    decoder, found = Decoder(), dict[str, Received]()
     for number, line in enumerate(content.splitlines(), 1):
         try:
-            received = decoder.take(parse(line))
+            taken = decoder.take(parse(line))
         except (AutotuneError, *UNREADABLE) as error:
             what = str(error) if isinstance(error, UnreadableError) else reason(error)
             raise HTTPException(400, f"nothing was stored: line {number}: {what}") from error
-        if received is not None:
-            found.setdefault(received[2].run_id, []).append(received)
+        if taken is not None:
+            record, task, run = taken
+            found.setdefault(run.run_id, Received(run)).records.append((record, task))
+    for forecast, run in decoder.rounds:
+        found.setdefault(run.run_id, Received(run)).rounds.append(forecast)
     return found
 
 
