@@ -128,6 +128,9 @@ class TestUpgrading:
     def test_an_older_file(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         older = tmp_path / "older.db"
         make_version1(older)
+        assert run(["db", "check", "--db", str(older)]) == 1
+        said = capfd.readouterr().out
+        assert "autotune db upgrade brings it up to date" in said and "--salvage" not in said and said.count("\n") == 1
         assert run(["db", "list", "--db", str(older)]) == 1 and "autotune db upgrade" in capfd.readouterr().err
         assert run(["db", "upgrade", "--db", str(older)]) == 0
         assert capfd.readouterr().out.endswith("kept as older.db.version1\n")

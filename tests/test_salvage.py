@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_interchange import contents, fill
@@ -78,7 +79,8 @@ class TestWhole:
     def test_nothing_to_look_at(self, tmp_path: Path) -> None:
         (tmp_path / "empty.db").touch()
         assert check(tmp_path / "empty.db").problems
-        assert salvage(tmp_path / "empty.db", tmp_path / "saved.db").rows["records"] == 0
+        with pytest.raises(DatabaseError, match=r"nothing of .* can be saved"):
+            salvage(tmp_path / "empty.db", tmp_path / "saved.db")
         with pytest.raises(DatabaseError, match="is no file"):
             check(tmp_path)
 
@@ -93,9 +95,21 @@ class TestWhole:
         Database.open(tmp_path / "old.db").close()
         assert stored(tmp_path / "saved.db") == stored(tmp_path / "old.db") and len(stored(tmp_path / "saved.db")) == 10
 
+    @pytest.mark.parametrize("make", [make_version1, make_version2])
+    def test_an_older_file_is_told_from_a_damaged_one(self, make: Any, tmp_path: Path) -> None:
+        make(tmp_path / "old.db")
+        report = check(tmp_path / "old.db")
+        assert report.problems == [] and "autotune db upgrade" in report.older
+        content = bytearray((tmp_path / "old.db").read_bytes())
+        content[4096 + 5 : 4096 + 40] = b"\xff" * 35
+        copy_of(tmp_path, bytes(content), tmp_path)
+        assert check(tmp_path / "damaged.db").problems
+
     def test_a_file_without_checksums_has_nothing_to_save(self, tmp_path: Path) -> None:
         make_version1(tmp_path / "old.db")
-        assert salvage(tmp_path / "old.db", tmp_path / "saved.db").rows["records"] == 0
+        with pytest.raises(DatabaseError, match=r"nothing of .* can be saved: .*version 1"):
+            salvage(tmp_path / "old.db", tmp_path / "saved.db")
+        assert os.listdir(tmp_path) == ["old.db"]
 
 
 class TestDamage:

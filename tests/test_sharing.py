@@ -298,6 +298,8 @@ class TestRefusals:
             ("https://", "a shared database is at https://HOST:PORT"),
             ("https://me:secret@localhost", "has no user, password"),
             ("http://localhost:99999999", "a shared database is at https://HOST:PORT"),
+            ("https:/localhost:8417", "a shared database is at https://HOST:PORT"),
+            ("HTTP:localhost", "a shared database is at https://HOST:PORT"),
         ],
     )
     def test_urls(self, url: str, sentence: str, tmp_path: Path) -> None:
@@ -306,6 +308,21 @@ class TestRefusals:
         assert "secret" not in str(refused.value)
         with pytest.raises(DatabaseError, match=r"autotune\.connect"):
             Database.open(url)
+
+    @pytest.mark.parametrize("token", ["secret\n2", "s\xfccret", "secret\x00", "two secrets"])
+    def test_a_token_that_is_none_is_not_told_to_anybody(self, token: str, server: Served, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="the token is none") as refused:
+            open_shared(server.url, tmp_path, token)
+        assert token not in str(refused.value) and token.encode() not in repr(refused.value.__context__).encode()
+
+    def test_space_around_a_token(self, server: Served, tokens: dict[str, str], tmp_path: Path) -> None:
+        open_shared(server.url, tmp_path, f" {tokens['ci']}\r\n").close()
+
+    @pytest.mark.parametrize("proxy", ["socks9://proxy:1", "socks5://[proxy"])
+    def test_a_proxy_that_is_none(self, proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with pytest.raises(UsageError, match="the proxy that the environment names cannot be used"):
+            open_shared("https://tuning.example.invalid", tmp_path)
 
     @pytest.mark.parametrize(
         ("protocol", "status", "sentence"),
@@ -426,6 +443,9 @@ class TestAway:
                 assert run(["db", "list", "--db", url]) == code
             out, err = capfd.readouterr()
             assert f"{url} cannot be reached" in err and err.count("\n") == 1 and ("has no tasks" in out) == (not code)
+        assert run(["db", "push", url]) == 1
+        out, err = capfd.readouterr()
+        assert not out and f"{url} cannot be reached" in err and err.count("\n") == 1
 
     def test_a_full_disk_is_being_away(self, tmp_path: Path) -> None:
         path = tmp_path / "s.db"

@@ -16,10 +16,10 @@ from autotune.errors import AutotuneError
 from autotune.tuning_logs import rows
 from autotune.tuning_logs.audit import broken_links
 from autotune.tuning_logs.database import Database
-from autotune.tuning_logs.opening import DatabaseError, explained
+from autotune.tuning_logs.opening import DatabaseError, explained, of_any_version
 from autotune.tuning_logs.pages import File
 from autotune.tuning_logs.records import Workload, text_key
-from autotune.tuning_logs.schema import COLUMNS, SUMS, WORKLOADS_2, checksum
+from autotune.tuning_logs.schema import COLUMNS, SCHEMA_VERSION, SUMS, WORKLOADS_2, checksum
 
 _SENTENCES = 10  # of each kind, before the rest is only counted
 _REFERENCES = {
@@ -36,10 +36,14 @@ _REAL = {
 
 @dataclass(slots=True)
 class Checked:
-    """How many rows of each table are sound, and a sentence for everything that is wrong."""
+    """How many rows of each table are sound, and a sentence for everything that is wrong.
+
+    ``older`` is what to do about a file of an older version, whose rows are not looked at; empty for others.
+    """
 
     sound: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    older: str = ""
 
 
 def check(path: Path) -> Checked:
@@ -54,6 +58,14 @@ def check(path: Path) -> Checked:
         if File(path).log_is_damaged:
             report.problems.append(f"{path}-wal is damaged: what it holds behind that is not seen")
     try:
+        with of_any_version(path) as (version, raw):
+            if 0 < version < SCHEMA_VERSION:
+                report.older = (
+                    f"{path} is of version {version}: autotune db upgrade brings it up to date and keeps a copy, "
+                    "and then every row can be looked at"
+                )
+                _check_pages(Database(path, raw), report)
+                return report
         with Database.open(path, readonly=True) as database, database.snapshot():
             _check_pages(database, report)
             for table in COLUMNS:
@@ -111,10 +123,10 @@ def salvage(path: Path, into: Path) -> Salvaged:
     """Writes every sound row of a damaged file, and of the log beside it, to a new file.
 
     The file is read page by page, so damage to one page costs the rows on it and nothing else. A row is known, and
-    known to be sound, by its checksum; so nothing can be saved from a file of schema version 1, which has none. Space
+    known to be sound, by its checksum; so nothing can be saved from a file of schema version 1, which had none. Space
     that is not in use may still hold rows that were moved: of two with one number the first is taken.
 
-    Raises DatabaseError where ``into`` exists or cannot be written.
+    Raises DatabaseError where ``into`` exists or cannot be written, and where nothing can be saved.
     """
     if into.exists():
         raise DatabaseError(f"{into} exists already; what is saved goes to a new file")
@@ -125,6 +137,11 @@ def salvage(path: Path, into: Path) -> Salvaged:
         leftover.unlink(missing_ok=True)
     with Database.open(unfinished) as database:
         saved = _insert(database, _sound_rows(file))
+    if not any(count for table, count in saved.rows.items() if table != "hosts"):  # one is in every new file
+        unfinished.unlink()
+        raise DatabaseError(
+            f"nothing of {path} can be saved: no row of it is known to be sound (version 1 had no checksums)"
+        )
     with explained(into):
         os.replace(unfinished, into)
     return saved

@@ -126,12 +126,16 @@ def connect(path: Path, readonly: bool, busy_seconds: float) -> sqlite_utils.Dat
     return db
 
 
-def version_of(path: Path, busy_seconds: float = 30.0) -> int:
-    """The version of a file's schema, which may be older than ours; 0 of an empty file. Raises DatabaseError."""
+@contextmanager
+def of_any_version(path: Path, busy_seconds: float = 30.0) -> Iterator[tuple[int, sqlite_utils.Database]]:
+    """The version of a file's schema, which may be older than ours (0 of an empty file), and the file for reading.
+
+    Raises DatabaseError.
+    """
     with explained(path):
         _refuse_no_file(path, must_exist=True)
         with closing(_readonly_connection(path, busy_seconds)) as db:
-            return _check_identity(db, path)
+            yield _check_identity(db, path), db
 
 
 def _refuse_no_file(path: Path, must_exist: bool) -> None:

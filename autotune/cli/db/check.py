@@ -11,14 +11,14 @@ from autotune.cli.db.listing import database_option, json_option
 from autotune.cli.report import one_object, plural
 from autotune.tuning_logs import Database
 from autotune.tuning_logs.checking import check, salvage
-from autotune.tuning_logs.opening import version_of
+from autotune.tuning_logs.opening import of_any_version
 from autotune.tuning_logs.schema import SCHEMA_VERSION
 
 
 @click.command(
     "check",
     short_help="is the file whole?",
-    help="Read the whole file and report damage; exit code 1 where there is any.",
+    help="Read the whole file and report damage; exit code 1 where there is any, or rows of an older version.",
 )
 @click.option(
     "--salvage",
@@ -34,18 +34,22 @@ def check_command(into: Path | None, database: Path | None, as_json: bool) -> No
     saved = salvage(path, into.absolute()) if into is not None else None
     if as_json:
         rows = None if saved is None else dict(saved.rows)
-        click.echo(one_object({"sound": dict(report.sound), "problems": report.problems, "salvaged": rows}))
+        click.echo(
+            one_object(
+                {"sound": dict(report.sound), "problems": report.problems, "older": report.older, "salvaged": rows}
+            )
+        )
     else:
         for problem in report.problems:
             click.echo(problem)
         state = f"{plural(len(report.problems), 'problem')} found" if report.problems else "whole"
-        click.echo(f"{path}: {state}; {plural(report.sound['records'], 'sound record')}")
+        click.echo(report.older or f"{path}: {state}; {plural(report.sound['records'], 'sound record')}")
         if saved is not None:
             orphans = f", {saved.orphans} of lost sketches, tasks or runs left out" if saved.orphans else ""
             click.echo(f"{into}: {plural(saved.rows['records'], 'record')} salvaged{orphans}")
         elif report.problems:
             click.echo("autotune db check --salvage NEW writes everything intact to a new file")
-    if report.problems:
+    if report.problems or report.older:
         raise click.exceptions.Exit(1)
 
 
@@ -58,7 +62,8 @@ def check_command(into: Path | None, database: Path | None, as_json: bool) -> No
 @json_option
 def upgrade_command(database: Path | None, as_json: bool) -> None:
     path = (database or default_path()).absolute()
-    before = version_of(path)
+    with of_any_version(path) as (before, _):
+        pass
     Database.open(path).close()
     if as_json:
         click.echo(one_object({"database": str(path), "before": before, "now": SCHEMA_VERSION}))

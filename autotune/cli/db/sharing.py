@@ -60,6 +60,7 @@ def push_command(url: str, everything: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they say is said below
         with connect(url) as shared:
+            shared.reach()
             if everything:
                 shared.outbox.queue_everything()
             else:

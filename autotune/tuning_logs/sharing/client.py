@@ -128,6 +128,10 @@ class SharedDatabase:
         """Keeps here how well a batch was foretold; it is sent after the records."""
         self.outbox.add_round(Forecast(run_id, batch, figures))
 
+    def reach(self) -> None:
+        """Raises Away where the server is, and NoAccess where it lets us in no more."""
+        self._contact(self._transport.hello)
+
     def push(self) -> None:
         """Sends all that is queued. Raises Away and NoAccess, after which what is not sent stays queued."""
         most = MOST_RECORDS

@@ -48,6 +48,9 @@ class Transport:
     def __init__(self, url: str, token: str | None, ca_file: Path | None) -> None:
         self.url = url
         parsed = _checked(url)
+        token = (token or "").strip()
+        if not all("!" <= character <= "~" for character in token):  # httpx would quote it
+            raise UsageError("the token is none: autotune db token makes letters, digits, - and _")
         headers = {HEADER: PROTOCOL} | ({"Authorization": f"Bearer {token}"} if token else {})
         try:
             # Reading all authorities takes long, and nothing is trusted by one that trusts none.
@@ -55,9 +58,12 @@ class Transport:
             trusted = ssl.create_default_context(cafile=ca_file) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         except (OSError, ValueError) as error:
             raise UsageError(f"{ca_file} holds no certificates of authorities: {error}") from error
-        self._client = httpx.Client(
-            base_url=url, headers=headers, timeout=_SECONDS, verify=trusted, trust_env=not is_loopback(parsed.host)
-        )
+        try:
+            self._client = httpx.Client(
+                base_url=url, headers=headers, timeout=_SECONDS, verify=trusted, trust_env=not is_loopback(parsed.host)
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:  # SOCKS needs one more library
+            raise UsageError(f"the proxy that the environment names cannot be used: {error}") from error
 
     def close(self) -> None:
         self._client.close()
@@ -69,7 +75,10 @@ class Transport:
     def append(self, lines: bytes) -> tuple[int, int]:
         """How many of the lines' records were new to the server, and how many it had already: all are kept there."""
         said = self._object(self._request("POST", RECORDS, lines))
-        return int(said.get("new", 0)), int(said.get("already", 0))
+        new, already = said.get("new"), said.get("already")
+        if not isinstance(new, int) or not isinstance(already, int):
+            raise NoAccess(f"{self.url} does not say that it keeps what was sent")
+        return new, already
 
     def ask(self, question: str, arguments: Mapping[str, Any], runs: Runs) -> Any:
         """What ``TuningDatabase`` answers to a question."""
