@@ -249,3 +249,21 @@ def test_names_tell_tasks_apart() -> None:
     assert (
         found[2] == "softmax" and "in_channels" not in found[0] and "height=14" in found[0] and "height=7" in found[1]
     )
+
+
+def test_ctrl_c_during_the_finals_ends_these_too(tmp_path: Path) -> None:
+    class Interrupt(ManyListener):
+        def __init__(self) -> None:
+            self.finals = 0
+
+        def on_final(self, progress: ManyProgress) -> None:
+            self.finals += 1
+            if self.finals == 2:
+                raise KeyboardInterrupt
+
+    result = autotune.tune_many(
+        [CONV, POINTWISE, SOFTMAX], trials=12, database=tmp_path / "tuning.db", listeners=[Interrupt()]
+    )
+    assert result.interrupted and result.trials == 12 and result.compared == 1
+    assert sum(one.confirmed for one in result.results) == 1
+    assert all(one.seconds is not None for one in result.results), "the others' figures are their best trials'"

@@ -177,9 +177,9 @@ class ManyTuner:
         """The task's tuner, which knows what earlier runs found."""
         if entry.tuner is None:
             model = make_cost_model(self._search.cost_model, self._search.seed)
-            entry.tuner = Tuner(entry.task, self.database, self._search, [_Relay(self)], model=model)
-            entry.tuner.start()
-            entry.curve = curve(entry.tuner.tally.records, self._search.batch * self.options.turn)
+            tuner = Tuner(entry.task, self.database, self._search, [_Relay(self)], model=model)
+            tuner.start()
+            entry.tuner, entry.curve = tuner, curve(tuner.tally.records, self._search.batch * self.options.turn)
         return entry.tuner
 
     def _bench(self, entry: _Entry, builders: Builders) -> Workbench:
