@@ -368,7 +368,7 @@ class TestProcesses:
 
 def create_many(barrier: Any, folder: Path, seed: int) -> None:
     delays = random.Random(seed)
-    for index in range(100):
+    for index in range(40):
         barrier.wait(60)
         time.sleep(delays.uniform(0, 0.02))
         with Database.open(folder / f"{index}.db") as database:
