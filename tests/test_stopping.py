@@ -87,7 +87,7 @@ def test_a_space_without_a_legal_candidate(
     for strategy in ("evolutionary", "random"):
         code, found, _ = run((*SMALL, "--strategy", strategy), tmp_path, capsys)
         assert (code, found["source"], found["trials"]) == (0, "default", 0)
-        assert found["stopped"] == "the space has no more candidates" and found["best_seconds"] and found["verified"]
+        assert found["stopped"] == "no candidate is legal" and found["best_seconds"] and found["verified"]
 
 
 def test_a_space_that_cannot_be_made(

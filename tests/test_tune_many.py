@@ -266,3 +266,10 @@ def test_ctrl_c_during_the_finals_ends_these_too(tmp_path: Path) -> None:
     assert result.interrupted and result.trials == 12 and result.compared == 1
     assert sum(one.confirmed for one in result.results) == 1
     assert all(one.seconds is not None for one in result.results), "the others' figures are their best trials'"
+
+
+def test_measuring_processes_that_are_not_kept_start_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autotune.search.many.tuner.KEPT", 1)
+    result = autotune.tune_many([CONV, SOFTMAX], trials=16, scheduler="round-robin", database=tmp_path / "tuning.db")
+    assert [turn.task for turn in result.turns] == [0, 1, 0]
+    assert [one.failed for one in result.results] == [0, 0] and result.compared == 2

@@ -107,6 +107,9 @@ class Measurer(Protocol):
     def connections(self) -> list[Connection]:
         """What to wait on between polls."""
 
+    def start(self) -> None:
+        """Get ready now, so that the first candidate need not wait. What was closed starts anew."""
+
     def submit(self, ident: Hashable, kernel: KernelObject, best_ratio: float = math.inf) -> None:
         """Queue a candidate; ``best_ratio`` is the time to beat, as a multiple of the baseline's."""
 

@@ -183,11 +183,13 @@ class ManyTuner:
         return entry.tuner
 
     def _bench(self, entry: _Entry, builders: Builders) -> Workbench:
-        """Where the task is measured. The process of one that had no turn for long ends, and starts anew by itself."""
+        """Where the task is measured. The process of one that had no turn for long ends, until its next turn."""
         if entry.bench is None:
             entry.bench = self._stack.enter_context(share_workbench(entry.task, self._search, builders))
-        if entry in self._waiting:
+        elif entry in self._waiting:
             self._waiting.remove(entry)
+        else:
+            entry.bench.measurer.start()
         self._waiting.append(entry)
         if len(self._waiting) > KEPT:
             oldest = self._waiting.popleft()
