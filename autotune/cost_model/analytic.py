@@ -9,6 +9,7 @@ ends.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     loads = sum(o.loads * (1 + crossing) if o.unaligned else o.loads for o in nest.operands)
     spilled = np.maximum(0.0, nest.registers - target.vector_registers)
     latency = nest.unrolled * target.fma_latency if nest.reduces else nest.unrolled
-    body = np.maximum.reduce([multiply_adds / target.fma_ports, loads / target.load_ports, latency])
+    body = reduce(np.maximum, [multiply_adds / target.fma_ports, loads / target.load_ports, latency])
     body = body + RELOAD * spilled * nest.unrolled + 1.0
     if nest.transposed:  # blocks of lanes x lanes elements go through log2(lanes) rounds of shuffles, however full
         blocks = nest.accumulators / np.minimum(nest.last, nest.lanes)
@@ -85,7 +86,7 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     copies = LINE_COPIED * nest.copied / LINE + ROW_COPIED * nest.copied / np.maximum(nest.row, 1.0)
     copies = copies + GATHER * nest.gathered + nest.operations / (nest.lanes * target.fma_ports)
     parts = [compute + overhead, *levels]
-    slowest = np.maximum.reduce(parts)
+    slowest = reduce(np.maximum, parts)
     cycles = slowest + (1 - HIDDEN) * (sum(parts) - slowest) + copies  # type: ignore[operator]
     cycles = cycles + nest.stored * _store_rate(nest, target)
     cycles = cycles * np.ceil(nest.parallel / threads) / nest.parallel
@@ -107,16 +108,14 @@ def _traffic(nest: Nest, capacity: float, sets: int | None) -> tuple[Column, Col
     """Bytes that must come from beyond a cache of the given capacity and number of sets (None: no conflicts), and in
     how many blocks: 0 and 0 where all that is read stays in the cache."""
     positions = len(nest.operands[0].lines)
-    total, blocks = np.zeros_like(nest.accumulators), np.zeros_like(nest.accumulators)
+    total = blocks = 0.0 * nest.accumulators
     found = nest.whole <= capacity  # everything stays there from one run to the next
     for position in range(positions):
-        if found.all():
-            break
         lines = sum(operand.lines[position] for operand in nest.operands)
         occupied = lines * LINE if sets is None else sum(operand.occupancy(position, sets) for operand in nest.operands)
         last = position == positions - 1
         here = ~found & ((occupied <= capacity) | last)
         total = np.where(here, lines * LINE * nest.iterations[position], total)
         blocks = np.where(here, nest.iterations[position], blocks)
-        found |= here
+        found = found | here
     return total, blocks

@@ -6,14 +6,19 @@ up whenever their number, order or meaning changes; a model trained on another v
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from autotune.cost_model.analytic import Cost, estimate
 from autotune.cost_model.nest import Column, Nest, describe
 from autotune.errors import UsageError
-from autotune.schedules.state import State
+from autotune.schedules.schedule import Schedule
+from autotune.schedules.state import Number, State
+from autotune.schedules.tape import Tape, Untraceable, record
 from autotune.targets.facts import Target
 
 FEATURE_VERSION = 2
@@ -86,13 +91,53 @@ def check_version(version: object, what: str) -> None:
 
 def evaluate(state: State, target: Target, threads: int, count: int) -> tuple[np.ndarray, Cost]:
     """Features [count x len(SCHEMA)] and analytic costs of a population."""
+    columns, cost = _described(state, target, threads, count)
+    return _matrix(columns, count), cost
+
+
+class Evaluator:
+    """Features [n x len(SCHEMA)] and legality [n] of populations of one sketch, from a column of values per knob.
+
+    The operations on columns are recorded the second time, which takes as long as a few times without, and played from
+    then on: most sketches are looked at once, the best of them again and again.
+    """
+
+    def __init__(self, schedule: Schedule, target: Target, threads: int) -> None:
+        self.schedule, self.target, self.threads = schedule, target, threads
+        self._tape: Tape | None = None
+        self._calls, self._traceable = 0, True
+
+    def __call__(self, values: Mapping[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """``ScheduleError`` where a step takes no columns of numbers, or some of these are not legal for it."""
+        results = self._tape.play(values) if self._tape is not None else None
+        self._calls += 1
+        if self._calls > 1 and self._tape is None and self._traceable:
+            try:
+                self._tape, results = record(partial(self._results, count=()), values)
+            except Untraceable:
+                self._traceable = False
+        *columns, legal = results or self._results(values, count)
+        return _matrix(columns, count), np.broadcast_to(legal, count)
+
+    def _results(self, values: Mapping[str, Number], count: int | tuple[()]) -> list[Any]:
+        columns, cost = _described(self.schedule.replay(values), self.target, self.threads, count)
+        return [*columns, cost.legal]
+
+
+def _described(
+    state: State, target: Target, threads: int, count: int | tuple[()]
+) -> tuple[tuple[Column | float, ...], Cost]:
     nest = describe(state, target, count)
     cost = estimate(nest, target, threads)
+    return _columns(nest, cost, target, threads), cost
+
+
+def _matrix(columns: Sequence[Column | float], count: int) -> np.ndarray:
     matrix = np.empty((len(SCHEMA), count), np.float64)
-    for number, column in enumerate(_columns(nest, cost, target, threads)):
+    for number, column in enumerate(columns):
         matrix[number] = column
     matrix += 1.0
-    return np.log2(matrix, out=matrix).T.astype(np.float32), cost
+    return np.log2(matrix, out=matrix).T.astype(np.float32)
 
 
 def _columns(nest: Nest, cost: Cost, target: Target, threads: int) -> tuple[Column | float, ...]:

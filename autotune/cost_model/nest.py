@@ -19,6 +19,7 @@ from autotune.schedules.dependences import producers
 from autotune.schedules.sketches.choosing import choosing_axes
 from autotune.schedules.sketches.draft import axes_of, find_anchor, lane_step
 from autotune.schedules.state import Number, Stage, State, reads
+from autotune.schedules.tape import Traced
 from autotune.schedules.windows import moved_axis
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
@@ -50,7 +51,7 @@ class Operand:
     def occupancy(self, position: int, sets: int) -> Column:
         """Bytes of a cache with so many sets, a power of two, that the operand takes up, conflicts included: rows at
         a distance that shares factors with the number of sets crowd into few of them."""
-        reached = np.ones_like(self.loads)
+        reached: Column = np.float64(1)  # type: ignore[assignment]
         for count, distance in self.spans[position]:  # innermost first
             # The greatest common divisor with a power of two is the lowest bit; zero lines apart is one place.
             places = np.where(distance >= 1, sets / np.minimum(np.maximum(distance & -distance, 1), sets), 1.0)
@@ -109,7 +110,7 @@ class Nest:
         return self.accumulators + self.vectors + 1 + self.reused
 
 
-def describe(state: State, target: Target, count: int) -> Nest:
+def describe(state: State, target: Target, count: int | tuple[()]) -> Nest:
     """The nest of a state whose factors are columns of ``count`` candidates.
 
     Its anchor is the largest reduction. Without one it is the output, whose register tile is what stands in its
@@ -122,7 +123,7 @@ def describe(state: State, target: Target, count: int) -> Nest:
     lanes = target.lanes(dtypes.computed_size(anchor.tensor.dtype))
 
     def column(value: Any) -> Column:
-        return value if isinstance(value, np.ndarray) else np.full(count, value, np.float64)
+        return value if isinstance(value, (np.ndarray, Traced)) else np.full(count, value, np.float64)  # type: ignore[return-value]
 
     extents = [column(bounds.stages[stage].extents[loop]) for stage, loop in chain]
     iterations: list[Column] = []

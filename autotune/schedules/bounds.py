@@ -248,6 +248,6 @@ def physical_shape(stage: Stage, logical: list[Number]) -> list[Number]:
     shape: list[Number] = []
     for dim in stage.layout:
         blocks = ceildiv(logical[dim.logical], dim.divisor)
-        bounded = isinstance(dim.modulus, np.ndarray) or dim.modulus
+        bounded = not isinstance(dim.modulus, int) or dim.modulus
         shape.append(dim.modulus if bounded else blocks)
     return shape

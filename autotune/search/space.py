@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autotune.cost_model.features import SCHEMA, evaluate
+from autotune.cost_model.features import SCHEMA, Evaluator, evaluate
 from autotune.errors import ScheduleError
 from autotune.schedules.schedule import Schedule
 from autotune.schedules.sketches import Sketch, sketches
-from autotune.schedules.state import Number
 from autotune.targets.facts import Target
 from autotune.tensor_expr.algorithms import DIRECT, definitions
 from autotune.tensor_expr.tensor import Tensor
@@ -101,6 +100,7 @@ class SearchSpace:
         self.sizes = np.ones((len(self.sketches), self.width), np.int64)
         for number, knobs in enumerate(self.choices):
             self.sizes[number, : len(knobs)] = [len(choices) for choices in knobs]
+        self._evaluators = [Evaluator(s.schedule, target, threads) for s in self.sketches]
         self._known: dict[Key, tuple[np.ndarray, bool]] = {}  # of what was evaluated alone
         self._by_text = {s.schedule.text: number for number, s in enumerate(self.sketches)}
 
@@ -120,32 +120,30 @@ class SearchSpace:
         """Features and legality of all candidates, sketch by sketch."""
         features = np.zeros((len(population), len(SCHEMA)), np.float32)
         legal = np.ones(len(population), bool)
-        for number in np.unique(population.sketch):
-            rows = np.flatnonzero(population.sketch == number)
+        order = np.argsort(population.sketch, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(population.sketch[order])) + 1) if len(order) else ():
+            number, genes = int(population.sketch[rows[0]]), population.genes[rows].T
             columns = {
-                name: choices[population.genes[rows, position]]
+                name: choices[genes[position]]
                 for position, (name, choices) in enumerate(zip(self.names[number], self.choices[number], strict=True))
             }
             try:
-                features[rows], legal[rows] = self._evaluated(number, columns, len(rows))
+                features[rows], allowed = self._evaluators[number](columns, len(rows))
+                legal[rows] = self.trusted | allowed
             except ScheduleError:  # a step that takes no columns of numbers, or that some of these are not legal for
                 for place, row in enumerate(rows):
                     alone = {name: int(values[place]) for name, values in columns.items()}
                     features[row], legal[row] = self._alone(number, alone)
         return Evaluated(population, features, legal)
 
-    def _evaluated(self, number: int, values: Mapping[str, Number], count: int) -> tuple[np.ndarray, np.ndarray]:
-        state = self.sketches[number].schedule.replay(values)
-        features, cost = evaluate(state, self.target, self.threads, count)
-        return features, np.ones(count, bool) if self.trusted else cost.legal
-
     def _alone(self, number: int, values: Mapping[str, int]) -> tuple[np.ndarray, bool]:
         """One candidate's features and legality, found the slow way and once."""
         key = (number, *values.values())
         if key not in self._known:
             try:
-                features, legal = self._evaluated(number, values, 1)
-                self._known[key] = features[0], bool(legal[0])
+                state = self.sketches[number].schedule.replay(values)
+                features, cost = evaluate(state, self.target, self.threads, 1)
+                self._known[key] = features[0], self.trusted or bool(cost.legal[0])
             except ScheduleError:
                 self._known[key] = np.zeros(len(SCHEMA)), False
         return self._known[key]

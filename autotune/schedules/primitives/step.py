@@ -16,6 +16,7 @@ import numpy as np
 from autotune.errors import ScheduleError, unknown
 from autotune.schedules.details import PLAIN
 from autotune.schedules.state import Number, Stage, State
+from autotune.schedules.tape import Traced
 
 MAX_FACTOR = 2**31 - 1  # what the largest extent of an operator is
 
@@ -197,14 +198,14 @@ def make_step(name: str, *args: Any, **kwargs: Any) -> Step:
 
 def is_whole(value: Any) -> bool:
     """Whether this is a whole number, or a column of them."""
-    return isinstance(value, np.ndarray) or (isinstance(value, (int, np.integer)) and not isinstance(value, bool))
+    return isinstance(value, (int, np.integer, np.ndarray, Traced)) and not isinstance(value, bool)
 
 
 def check_factors(stage: Stage, axis: str | int, factors: tuple[Factor, ...], what: str = "factor") -> None:
     """Refuse what is not whole numbers from 1 to ``MAX_FACTOR``, of an axis, or of a dimension by its number."""
     where = f"axis {axis!r}" if isinstance(axis, str) else f"dimension {axis}"
     for factor in factors:
-        if not is_whole(factor) or np.any(np.asarray(factor) < 1) or np.any(np.asarray(factor) > MAX_FACTOR):
+        if not is_whole(factor) or not np.all((factor >= 1) & (factor <= MAX_FACTOR)):  # type: ignore[operator]
             raise ScheduleError(
                 f"stage {stage.name!r}, {where}: {what} {factor!r} must be a whole number from 1 to {MAX_FACTOR}"
             )

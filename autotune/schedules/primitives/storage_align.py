@@ -40,7 +40,7 @@ class StorageAlign(Step):
         stage = state.compute_stage(self.stage)
         check_own_buffer(state, stage)
         check_factors(stage, self.dim, (self.factor,))
-        if not is_whole(self.offset) or np.any(np.asarray(self.offset) < 0):
+        if not is_whole(self.offset) or not np.all(self.offset >= 0):  # type: ignore[operator]
             raise ScheduleError(f"stage {stage.name!r}: offset {self.offset!r} must be a whole number, 0 or more")
         return state.with_stage(stage.with_details(aligned=(self.dim, self.factor, self.offset)))
 

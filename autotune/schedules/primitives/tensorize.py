@@ -75,7 +75,7 @@ def _loop_difference(state: State, stage: Stage, axis: str, declared: TensorIntr
         kind = "a reduction" if wanted.reduce else "spatial"
         if (loop in stage.reduce_loops) != wanted.reduce:
             return f"its axis {wanted.name!r} is {kind}, but {loop!r} is not"
-        if np.any(np.asarray(extents[loop]) != wanted.extent):
+        if np.any(extents[loop] != wanted.extent):
             return f"its axis {wanted.name!r} has {wanted.extent} iterations, but {loop!r} has {extents[loop]}"
     if len(loops) != len(axes):
         sizes = ", ".join(f"{wanted.name} ({wanted.extent})" for wanted in axes)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from autotune.errors import ScheduleError
 from autotune.schedules.primitives.step import Factor, Step, check_factors, primitive
 from autotune.schedules.state import LayoutDim, Stage, State
@@ -59,5 +57,4 @@ def laid_out(stage: Stage, blocks: tuple[tuple[int, Factor], ...], order: tuple[
         raise ScheduleError(
             f"stage {stage.name!r}: the order must name each of {', '.join(parts)} once, got {', '.join(names)}"
         )
-    assert all(isinstance(part.divisor, (int, np.integer, np.ndarray)) for part in parts.values())
     return replace(stage, layout=tuple(parts[name] for name in names))
