@@ -159,10 +159,12 @@ def test_transforms_are_unrolled_over_their_rows_around_vectors(name: str) -> No
     """No element of a transform is computed in every way that there is, and its rows share what they read."""
     space = SearchSpace(odd(), native_target(), algorithms=(name,))
     for sketch in space.sketches:
-        stages = sketch.schedule.state.stages
-        for stage, unrolled in (("data_columns", "u"), ("data", "v"), ("output_columns", "a"), ("conv", "j.2")):
-            assert stages[stage].kind(unrolled) == "unroll" and stages[stage].loops[-2] == unrolled
-            assert stages[stage].kind(stages[stage].loops[-1]) == "vectorize" and stages[stage].attach is None
+        for transform, *unrolled in (("data", "u", "v"), ("tiles", "i.1", "j.1")):
+            stage = sketch.schedule.state.stages[transform]
+            assert list(stage.loops[-3:-1]) == unrolled and {stage.kind(loop) for loop in unrolled} == {"unroll"}
+            assert stage.kind(stage.loops[-1]) == "vectorize" and stage.attach is None
+        for transposed, columns in (("pixels", "z.1"), ("conv", "o.1")):  # blocks of columns are turned in registers
+            assert sketch.schedule.state.stages[transposed].kind(columns) == "unroll"
 
 
 def test_winograd_pays_where_channels_are_many() -> None:

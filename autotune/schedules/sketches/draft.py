@@ -106,6 +106,15 @@ def is_pointwise(stage: Stage) -> bool:
     return all(isinstance(index, Axis) and index in own for read in reads(stage.tensor) for index in read.indices)
 
 
+def crosses_rows(stage: Stage) -> bool:
+    """Whether neighbours along the stage's last axis lie rows apart in what it reads, which another axis runs along."""
+    *others, last = (axis.name for axis in stage.tensor.axes)
+    return any(
+        lane_step(read, last) is None and any(lane_step(read, axis) == 1 for axis in others)
+        for read in reads(stage.tensor)
+    )
+
+
 def tile_choices(extent: int, most: int, waste: float = 1.26) -> tuple[int, ...]:
     """Sizes of tiles that cover an extent with little left over, at most ``most``."""
     sizes = [size for size in range(1, min(extent, most) + 1) if -(-extent // size) * size <= waste * extent]

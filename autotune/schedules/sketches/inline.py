@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autotune.schedules.sketches.draft import Draft, is_pointwise, work
+from autotune.schedules.sketches.draft import Draft, crosses_rows, is_pointwise, work
 from autotune.schedules.state import Stage
 from autotune.tensor_expr.expr import Call, walk
 
@@ -10,11 +10,13 @@ CHEAP = frozenset({"abs", "floor", "sqrt"})  # intrinsics that are an instructio
 
 
 def inline(draft: Draft) -> list[Draft]:
-    """Inline every pointwise stage but the output, and those that would evaluate an intrinsic more than once."""
+    """Inline every pointwise stage but the output, those that would evaluate an intrinsic more than once, and
+    transposes that none but element-wise stages read: these read rows then."""
     names = [
         name
         for name, stage in draft.state.stages.items()
         if name != draft.state.output and is_pointwise(stage) and not (_costly(stage) and _reused(draft, name))
+        if not (crosses_rows(stage) and not any(reader.tensor.reduce_axes for reader in draft.state.consumers(name)))
     ]
     return [draft.step("compute_inline", names if len(names) > 1 else names[0])] if names else [draft]
 

@@ -6,10 +6,12 @@ from itertools import takewhile
 
 from autotune.schedules.dependences import carried
 from autotune.schedules.sketches.choosing import choosing_axes, choosing_loops
-from autotune.schedules.sketches.draft import Draft, axes_of, tile_factor
+from autotune.schedules.sketches.draft import Draft, axes_of, crosses_rows, lane_step, tile_factor
 from autotune.schedules.sketches.vector_axis import lies_along
 from autotune.schedules.state import Stage, reads
 from autotune.tensor_expr.expr import Read
+
+COLUMNS = 4  # that generators turn into rows together: 16 bytes of float32
 
 
 def stage_operands(draft: Draft) -> list[Draft]:
@@ -89,6 +91,9 @@ def simple_loops(draft: Draft, name: str, parallel: bool) -> Draft:
         draft, outer = choosing_loops(draft, name, deciding)
         return _threaded(draft, name, outer[:-1]) if parallel else draft
     spatial = [axis.name for axis in stage.tensor.axes]
+    if not stage.tensor.reduce_axes and not stage.scan_loops and crosses_rows(stage):
+        draft, outer = _crossing_loops(draft, name)
+        return _threaded(draft, name, outer) if parallel else draft
     if stage.tensor.reduce_axes:
         inner = spatial[-1:]
         draft = draft.step("reorder", name, [*spatial[:-1], *(a.name for a in stage.tensor.reduce_axes), *inner])
@@ -98,6 +103,22 @@ def simple_loops(draft: Draft, name: str, parallel: bool) -> Draft:
         draft = draft.step("split", name, last, [lanes]).step("vectorize", name, f"{last}.1")
     outer = list(takewhile(lambda axis: axis not in stage.scan_loops, spatial[:-1]))
     return _threaded(draft, name, outer) if parallel else draft
+
+
+def _crossing_loops(draft: Draft, name: str) -> tuple[Draft, list[str]]:
+    """Vectors across the rows of what is read, for some neighbouring columns at once; the loops left outside, in order.
+
+    ::
+
+        for x, y, c: ..      ->      for y, x.0, c.0: unroll x.1: vectorize c.1: ..
+    """
+    stage = draft.state.stages[name]
+    *others, last = (axis.name for axis in stage.tensor.axes)
+    column = next(axis for read in reads(stage.tensor) for axis in others if lane_step(read, axis) == 1)
+    draft = draft.step("split", name, column, [COLUMNS]).step("split", name, last, [draft.lanes(name)])
+    outer = [*(axis for axis in others if axis != column), f"{column}.0"]
+    draft = draft.step("reorder", name, [*outer, f"{last}.0", f"{column}.1", f"{last}.1"])
+    return draft.step("unroll", name, f"{column}.1").step("vectorize", name, f"{last}.1"), outer
 
 
 def _threaded(draft: Draft, name: str, outer: list[str]) -> Draft:

@@ -26,7 +26,7 @@ _INT32 = 2**31 - 1
 # A task yields the tasks whose values it needs and returns its own: nested selects need no recursion.
 Task = Generator[Any, Value, Value]
 Action = Callable[[Any, list[Value]], Value]
-# Nodes in the order of evaluation: identity, node, what to do (None: a guarded select), the operands' identities.
+# Nodes in the order of evaluation: identity, node, what to do (None: a select of arms), the operands' identities.
 Plan = list[tuple[int, Expr, "Action | None", tuple[int, ...]]]
 
 
@@ -75,7 +75,7 @@ class Expressions:
             if key not in done:
                 if action is None:
                     assert isinstance(node, Select)
-                    done[key] = yield self._guarded_select(node, done)
+                    done[key] = yield self._select(node, done)
                 else:
                     done[key] = action(node, [done[operand] for operand in operands])
         return done[id(root)]
@@ -89,7 +89,7 @@ class Expressions:
         return value
 
     def _planned(self, root: Expr) -> tuple[Plan, bool]:
-        """What to do for each node, and whether no select is guarded; once for all unrolled copies of the root."""
+        """What to do for each node, and whether all of it is done; once for all unrolled copies of the root."""
         lanes = self.addresses.lanes
         key = (id(root), id(lanes.var) if lanes is not None else 0)
         held = self._plans.get(key)
@@ -121,7 +121,7 @@ class Expressions:
         return plan
 
     def _action(self, node: Expr) -> tuple[Action | None, tuple[Expr, ...]]:
-        """How a node is evaluated, and the operands that it needs evaluated; no action for a guarded select."""
+        """How a node is evaluated, and the operands that it needs evaluated; no action where arms may be left out."""
         if isinstance(node, Const):
             value = (literal(node.value, node.dtype), 1)
             return lambda _, __: value, ()
@@ -133,7 +133,8 @@ class Expressions:
             direct = self.memory.direct(node)
             return self._load, () if direct else node.indices
         if isinstance(node, Select):
-            return (None, ()) if self.guarded(node) else (self._selected, node.children)
+            lazy = self.guarded(node) or self._may_be_known(node.condition)
+            return (None, ()) if lazy else (self._selected, node.children)
         if isinstance(node, Compare):
             return (self._lane_comparison, ()) if self._compares_lanes(node) else (self._comparison, node.children)
         if isinstance(node, Binary):
@@ -244,6 +245,30 @@ class Expressions:
             own = isinstance(node, Load) and self.memory.unproven(node)
             self._guarded[id(node)] = (node, own or any(self._guarded[id(child)][1] for child in node.children))
         return self._guarded[id(root)][1]
+
+    def _may_be_known(self, condition: Expr) -> bool:
+        """Whether the condition compares one number with another: unrolled copies know which arm they take."""
+        if not isinstance(condition, Compare) or condition.a.dtype != dtypes.INDEX:
+            return False
+        return self.addresses.uniform(condition.a) and self.addresses.uniform(condition.b)
+
+    def _known(self, condition: Expr) -> bool | None:
+        if not isinstance(condition, Compare) or not self._may_be_known(condition):
+            return None
+        a, b = self.addresses.constant(condition.a), self.addresses.constant(condition.b)
+        return None if a is None or b is None else bool(COMPARISONS[condition.op](a, b))
+
+    def _select(self, node: Select, known: dict[int, Value]) -> Task:
+        """The arm that is known to be chosen; else both, guarded where they hold loads that must not happen."""
+        chosen = self._known(node.condition)
+        if chosen is not None:
+            return (yield self._walk(node.a if chosen else node.b, known))
+        if self.guarded(node):
+            return (yield self._guarded_select(node, known))
+        values = []
+        for child in node.children:
+            values.append((yield self._walk(child, known)))
+        return self._selected(node, values)
 
     def _guarded_select(self, node: Select, known: dict[int, Value]) -> Task:
         """Each arm runs under the condition: on its own branch, or with its loads masked."""

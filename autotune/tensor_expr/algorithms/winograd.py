@@ -15,6 +15,7 @@ from autotune.tensor_expr.algorithms.cook_toom import Matrix, Transforms, cook_t
 from autotune.tensor_expr.algorithms.registry import UNIT_ROUNDOFF, Alternative, accumulated, algorithm
 from autotune.tensor_expr.expr import Expr, select
 from autotune.tensor_expr.operators.shared.convolution import Convolution, convolution_of
+from autotune.tensor_expr.operators.shared.windows import pad
 from autotune.tensor_expr.tensor import Tensor, compute, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
 
@@ -55,8 +56,8 @@ def _winograd(size: int, error_factor: float, workload: Workload) -> Alternative
     data, weights = _data(found, x, size, transforms.data), _weights(w, transforms.filter)
     edge, c = size + TAPS - 1, reduce_axis(found.in_channels, "rc")
     product = compute(
-        (edge, edge, found.out_channels, data.shape[-1]),
-        lambda u, v, o, p: sum(data[u, v, c, p] * weights[u, v, o, c], axis=c),
+        (edge, edge, data.shape[2], found.out_channels),
+        lambda u, v, p, o: sum(data[u, v, p, c] * weights[u, v, o, c], axis=c),
         name="product",
     )
     saved = 9 * size**2 / edge**2
@@ -75,21 +76,15 @@ def _data(found: Convolution, x: Tensor, size: int, matrix: Matrix) -> Tensor:
     rows, columns = _tiles(found, size)
     overhangs = (tiles * size + TAPS - 1 - w.padded for tiles, w in zip((rows, columns), found.windows, strict=True))
     covering = tuple(replace(w, overhang=more) for w, more in zip(found.windows, overhangs, strict=True))
-    source, edge = replace(found, windows=covering).padded(x), len(matrix)
-    along_columns = compute(
-        (edge, found.batch, found.in_channels, rows, source.shape[-1]),
-        lambda u, b, c, i, z: transformed(matrix, u, lambda k: source[b, c, i * size + k, z]),
-        name="data_columns",
-    )
-    return compute(
-        (edge, edge, found.in_channels, found.batch * rows * columns),
-        lambda u, v, c, p: transformed(
-            matrix,
-            v,
-            lambda k: along_columns[u, p // (rows * columns), c, p // columns % rows, p % columns * size + k],
-        ),
-        name="data",
-    )
+    batch, channels, *extents = x.shape
+    pixels = compute((batch, *extents, channels), lambda b, y, z, c: x[b, c, y, z], name="pixels")
+    source, edge = pad(pixels, covering, 1, ("b", "y", "z", "c")), len(matrix)
+
+    def element(u: Expr, v: Expr, p: Expr, c: Expr) -> Expr:
+        b, i, j = p // (rows * columns), p // columns % rows * size, p % columns * size
+        return transformed_twice(matrix, u, v, lambda k, n: source[b, i + k, j + n, c])
+
+    return compute((edge, edge, batch * rows * columns, channels), element, name="data")
 
 
 def _weights(w: Tensor, matrix: Matrix) -> Tensor:
@@ -107,44 +102,43 @@ def _weights(w: Tensor, matrix: Matrix) -> Tensor:
 
 
 def _output(found: Convolution, product: Tensor, size: int, matrix: Matrix) -> Tensor:
-    (rows, columns), edge = _tiles(found, size), product.shape[0]
-    along_columns = compute(
-        (size, edge, *product.shape[2:]),
-        lambda a, v, o, p: transformed(matrix, a, lambda u: product[u, v, o, p]),
-        name="output_columns",
-    )
-    return compute(
-        (found.batch, found.out_channels, *found.outputs),
-        lambda b, o, i, j: transformed(
-            matrix,
-            j % size,
-            lambda v: along_columns[i % size, v, o, (b * rows + i // size) * columns + j // size],
-        ),
-        name="conv",
-    )
+    rows, columns = _tiles(found, size)
+
+    def element(b: Expr, i: Expr, j: Expr, o: Expr) -> Expr:
+        p = (b * rows + i // size) * columns + j // size
+        return transformed_twice(matrix, i % size, j % size, lambda u, v: product[u, v, p, o])
+
+    tiled = compute((found.batch, rows * size, columns * size, found.out_channels), element, name="tiles")
+    shape = (found.batch, found.out_channels, *found.outputs)
+    return compute(shape, lambda b, o, i, j: tiled[b, i, j, o], name="conv")
+
+
+def transformed_twice(matrix: Matrix, row: Expr, column: Expr, value: Callable[[int, int], Expr]) -> Expr:
+    """Element (row, column) of the matrix times a square of values times the transposed matrix."""
+    return transformed(matrix, column, lambda n: transformed(matrix, row, lambda k: value(k, n)))
 
 
 def transformed(matrix: Matrix, row: Expr, value: Callable[[int], Expr]) -> Expr:
     """Row ``row`` of the matrix times the vector ``value(0), value(1), ...``, without its zeros."""
-    *first, last = [_combined(coefficients, value) for coefficients in matrix]
+    values = [value(position) for position in range(len(matrix[0]))]
+    *first, last = [_combined(coefficients, values) for coefficients in matrix]
     result = last
     for number in reversed(range(len(first))):
         result = select(row == number, first[number], result)
     return result
 
 
-def _combined(coefficients: tuple[Fraction, ...], value: Callable[[int], Expr]) -> Expr:
-    result: Expr | None = None
-    for position, coefficient in enumerate(coefficients):
-        if coefficient == 0:
-            continue
-        size = abs(coefficient)
-        term = value(position) if size == 1 else value(position) * float(size)
-        if result is None:
-            result = term if coefficient > 0 else -term
+def _combined(coefficients: tuple[Fraction, ...], values: list[Expr]) -> Expr:
+    """The sum, as a chain of multiply-adds that begins with a plain value where there is one."""
+    terms = [pair for pair in zip(coefficients, values, strict=True) if pair[0] != 0]
+    terms.sort(key=lambda pair: pair[0] != 1)
+    factor, first = terms[0]
+    result = first if factor == 1 else first * float(factor)
+    for factor, value in terms[1:]:
+        if abs(factor) == 1:
+            result = result + value if factor == 1 else result - value
         else:
-            result = result + term if coefficient > 0 else result - term
-    assert result is not None, "no row of a transform is zero"
+            result = result + value * float(factor)
     return result
 
 
