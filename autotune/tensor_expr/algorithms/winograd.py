@@ -29,10 +29,14 @@ def winograd_f2x3(workload: Workload) -> Alternative | None:
     In float32 and float64, for a 3x3 window with stride, dilation and groups of 1. The steps are, over tiles of 4x4
     elements, with positions (u, v) in a tile::
 
-        data[u, v, c, p]     B^T d B of every tile p = (b, tile row, tile column), along columns and then along rows
+        pixels[b, y, z, c]   the image, channels last; and with zeros around it
+        data[u, v, p, c]     B^T d B of every tile p = (b, tile row, tile column)
         weights[u, v, o, c]  G g G^T, which reads constants alone
-        product[u, v, o, p]  = sum(c) data[u, v, c, p] * weights[u, v, o, c]
-        conv[b, o, i, j]     A^T product A, along columns and then along rows
+        product[u, v, p, o]  = sum(c) data[u, v, p, c] * weights[u, v, o, c]
+        tiles[b, i, j, o]    A^T product A
+        conv[b, o, i, j]     the same, channels first
+
+    Channels are last, since there are many of them however small an image is: vectors lie along them in every step.
     """
     return _winograd(2, 4.0, workload)
 
