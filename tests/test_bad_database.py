@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -18,20 +19,54 @@ from test_cli import command
 from test_interchange import fill
 from test_tuning_logs import TASK, make_record, make_run
 
+from autotune.cli.entry import run
 from autotune.tuning_logs import Database
 from autotune.tuning_logs.checking import check
-from autotune.tuning_logs.interchange import BATCH, export_lines
+from autotune.tuning_logs.interchange import export_lines
 
 COMMANDS = [["db", "list"], ["best", "matmul"], ["db", "import"], ["matmul"]]
 NOT_ONE = "is not an SQLite database; it was left as it is"
 
+# Runs commands in turn. Root is bound by no permission, and another user may not be able to import the package: so as
+# root at first, on a file that is good, which loads everything; then as another user, unless there is no such file.
+PROGRAM = textwrap.dedent("""
+    import json, os, sys
+    from autotune.cli.entry import run
 
-def sentence(words: Sequence[str], path: Path) -> str:
-    """What the command complains with; it must be one line, and the exit code must say so, too."""
-    finished = subprocess.run(command(*words, "--db", path), capture_output=True, text=True, timeout=120, input="")
-    assert finished.returncode in (1, 2) and finished.stdout == ""
-    assert finished.stderr.startswith("Error: ") and finished.stderr.count("\n") == 1, finished.stderr
-    return finished.stderr
+    good, commands = json.loads(sys.argv[1])
+    for words in commands if good else ():
+        run([*words[:-1], good])
+    if good and os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    for words in commands:
+        print("next", flush=True)
+        print("next", file=sys.stderr, flush=True)
+        print(run(words), flush=True)
+""")
+
+
+def run_all(commands: Sequence[Sequence[object]], good: Path | None = None) -> list[tuple[int, str, str]]:
+    """Exit code, output and complaint of each, in one process; the last word of each is its database."""
+    request = json.dumps([None if good is None else str(good), [[*map(str, words)] for words in commands]])
+    finished = subprocess.run(
+        [sys.executable, "-c", PROGRAM, request], capture_output=True, text=True, timeout=120, input="", check=True
+    )
+    outputs, complaints = (text.split("next\n")[1:] for text in (finished.stdout, finished.stderr))
+    found = []
+    for output, complaint in zip(outputs, complaints, strict=True):
+        *lines, code = output.splitlines(keepends=True)
+        found.append((int(code), "".join(lines), complaint))
+    return found
+
+
+def sentences(path: Path) -> list[str]:
+    """What all the commands complain with; it must be one line, and the exit code must say so, too."""
+    found = run_all([[*words, "--db", path] for words in COMMANDS])
+    assert all(code in (1, 2) and out == "" for code, out, _ in found)
+    assert all(said.startswith("Error: ") and said.count("\n") == 1 for *_, said in found), found
+    return [said for *_, said in found]
 
 
 @pytest.fixture
@@ -42,116 +77,79 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-# Root is bound by no permission, and another user may not be able to import the package: so as root at first, on a file
-# that is good, which loads everything, then as another user.
-AS_NOBODY = textwrap.dedent("""
-    import os, sys
-    from autotune.cli.entry import run
-
-    good, bad, *words = sys.argv[1:]
-    run([*words, "--db", good])
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-    print("now", flush=True)
-    print("now", file=sys.stderr, flush=True)
-    sys.exit(run([*words, "--db", bad]))
-""")
-
-
-def as_nobody(words: Sequence[str], path: Path) -> tuple[int, str, str]:
-    """Exit code, output and complaint of a command that permissions bind."""
-    if os.name != "posix":
-        pytest.skip("permissions are POSIX's")
-    with tempfile.TemporaryDirectory() as other:
-        good = Path(other) / "good.db"
-        make(good)
-        finished = subprocess.run(
-            [sys.executable, "-c", AS_NOBODY, str(good), str(path), *words],
-            capture_output=True, text=True, timeout=120, input="",
-        )  # fmt: skip
-    return finished.returncode, *(text.partition("now\n")[2] for text in (finished.stdout, finished.stderr))
-
-
 def make(path: Path) -> bytes:
     with Database.open(path) as database:
         fill(database)
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_not_a_database(words: list[str], folder: Path) -> None:
+def test_not_a_database(folder: Path) -> None:
     path = folder / "list.db"
     path.write_text("shopping list\n" * 100)
-    assert NOT_ONE in sentence(words, path)
+    assert all(NOT_ONE in said for said in sentences(path))
     assert path.read_text() == "shopping list\n" * 100 and os.listdir(folder) == ["list.db"]
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_a_directory(words: list[str], folder: Path) -> None:
-    assert "is a directory" in sentence(words, folder)
+def test_a_directory(folder: Path) -> None:
+    assert all("is a directory" in said for said in sentences(folder))
     assert os.listdir(folder) == []
 
 
-@pytest.mark.parametrize(
-    ("words", "file", "parent"),
-    [
-        (["best", "matmul"], 0, 0o755),
-        (["db", "import"], 0o444, 0o755),
-        (["db", "import"], 0o666, 0o555),
-        (["db", "list"], 0o666, 0),
-    ],
-)
-def test_no_permission(words: list[str], file: int, parent: int, folder: Path) -> None:
-    path = folder / "own" / "tuning.db"
-    path.parent.mkdir()
-    before = make(path)
-    path.chmod(file)
-    path.parent.chmod(parent)
-    code, out, complaint = as_nobody(words, path)
-    path.parent.chmod(0o755)
-    assert code == 1 and out == "" and complaint.count("\n") == 1, complaint
-    assert complaint.startswith(f"Error: {path} ")
-    assert any(reason in complaint for reason in ("no permission", "is read-only", "Permission denied"))
-    assert path.read_bytes() == before and os.listdir(path.parent) == ["tuning.db"]
-
-
-def test_no_permission_to_write_is_enough_to_read(folder: Path) -> None:
-    path = folder / "tuning.db"
-    make(path)
-    path.chmod(0o444)
-    folder.chmod(0o555)
-    code, out, complaint = as_nobody(["db", "stats"], path)
-    folder.chmod(0o755)
-    assert code == 0 and "30" in out, complaint
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_no_permission(folder: Path, tmp_path: Path) -> None:
+    cases = [
+        (["best", "matmul"], 0, 0o755), (["db", "import"], 0o444, 0o755), (["db", "import"], 0o666, 0o555),
+        (["db", "list"], 0o666, 0), (["db", "stats"], 0o444, 0o555),
+    ]  # fmt: skip
+    make(tmp_path / "good.db")
+    paths, before = [folder / str(number) / "tuning.db" for number in range(len(cases))], list[bytes]()
+    for path, (_, file, parent) in zip(paths, cases, strict=True):
+        path.parent.mkdir()
+        before.append(make(path))
+        path.chmod(file)
+        path.parent.chmod(parent)
+    commands = [[*words, "--db", path] for path, (words, _, _) in zip(paths, cases, strict=True)]
+    *refused, read = run_all(commands, tmp_path / "good.db")
+    for path in paths:
+        path.parent.chmod(0o755)
+    for path, (code, out, complaint) in zip(paths[:-1], refused, strict=True):
+        assert code == 1 and out == "" and complaint.count("\n") == 1, complaint
+        assert complaint.startswith(f"Error: {path} ")
+        assert any(reason in complaint for reason in ("no permission", "is read-only", "Permission denied"))
+    assert read[0] == 0 and "30" in read[1], "no permission to write is enough to read"
+    assert [path.read_bytes() for path in paths] == before
+    assert all(os.listdir(path.parent) == ["tuning.db"] for path in paths)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="files have no size limit here")
-def test_the_disk_is_full_in_the_middle_of_an_import(folder: Path) -> None:
+def test_the_disk_is_full_in_the_middle_of_an_import(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """By a limit on the size of files, which the log of changes reaches within a transaction."""
-    lines, path = folder / "log.jsonl", folder / "tuning.db"
+    lines, path, batch = folder / "log.jsonl", folder / "tuning.db", 200
     with Database.open(folder / "large.db") as large, lines.open("w") as out:
         large.start_run(make_run(), TASK)
-        large.add_all((make_record(f"t{n}", message="x" * 300), TASK) for n in range(2 * BATCH + 10))
+        large.add_all((make_record(f"t{n}", message="x" * 3_000), TASK) for n in range(2 * batch + 10))
         out.writelines(export_lines(large))
     program = textwrap.dedent("""
         import resource, sys
         from autotune.cli.entry import run
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
-        sys.exit(run(sys.argv[2:]))
+        from autotune.tuning_logs import interchange
+
+        limit, interchange.BATCH = map(int, sys.argv[1:3])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        sys.exit(run(sys.argv[3:]))
     """)
     words = ["db", "import", str(lines), "--db", str(path)]
     finished = subprocess.run(
-        [sys.executable, "-c", program, str(5_000_000), *words], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program, "1500000", str(batch), *words], capture_output=True, text=True, timeout=120
     )
     assert finished.returncode == 1 and finished.stderr.count("\n") == 1, finished
     assert finished.stderr.startswith(f"Error: {path} cannot ") and "disk is full" in finished.stderr
     assert check(path).problems == []
     with Database.open(path, readonly=True) as database:
-        assert database.count() == BATCH, "the batch before the full disk is there, the one that met it is not"
-    again = subprocess.run(command(*words), capture_output=True, text=True, timeout=120)
-    assert again.stdout.startswith(f"{BATCH + 10} new records") and f"{BATCH} it had already" in again.stdout
+        assert database.count() == batch, "the batch before the full disk is there, the one that met it is not"
+    assert run(words) == 0
+    again = capfd.readouterr().out
+    assert again.startswith(f"{batch + 10} new records") and f"{batch} it had already" in again
 
 
 def test_locked_by_another_program(folder: Path) -> None:
@@ -165,25 +163,28 @@ def test_locked_by_another_program(folder: Path) -> None:
         raw.execute("BEGIN IMMEDIATE")
         waiting = subprocess.Popen(command("db", "import", lines, "--db", path), stdout=subprocess.PIPE, text=True)
         with pytest.raises(subprocess.TimeoutExpired):
-            waiting.wait(4)
+            waiting.wait(3)
         raw.execute("ROLLBACK")
     out_text, _ = waiting.communicate(timeout=60)
     assert waiting.returncode == 0 and out_text.startswith("30 new records")
 
 
-@pytest.mark.parametrize("seconds", ["NaN", "-1.0"])
-def test_impossible_times_are_left_out_by_their_line(seconds: str, folder: Path) -> None:
-    path, lines = folder / "tuning.db", folder / "log.jsonl"
+def test_impossible_times_are_left_out_by_their_line(folder: Path) -> None:
     with Database.open(folder / "other.db") as other:
         other.start_run(make_run(), TASK)
         other.add_all((make_record(f"t{n}", 0.125 if n == 1 else 0.25), TASK) for n in range(3))
         text = "".join(export_lines(other))
     number = next(n for n, line in enumerate(text.splitlines(), 1) if '"seconds":0.125' in line)
-    lines.write_text(text.replace('"seconds":0.125', f'"seconds":{seconds}'))
-    assert f"line {number}: " in sentence(["db", "import", str(lines)], path)
-    finished = subprocess.run(
-        command("db", "import", lines, "--skip-bad", "--db", path), capture_output=True, text=True, timeout=120
-    )
-    assert finished.returncode == 0 and finished.stderr.startswith(f"left out: line {number}: ")
-    assert finished.stdout.startswith("1 new record in") and "1 line left out" in finished.stdout
-    assert check(path).sound["records"] == 2
+    commands = []
+    for seconds in ("NaN", "-1.0"):
+        lines = folder / f"{seconds}.jsonl"
+        lines.write_text(text.replace('"seconds":0.125', f'"seconds":{seconds}'))
+        importing = ["db", "import", lines, "--db", folder / f"{seconds}.db"]
+        commands += [importing, [*importing[:3], "--skip-bad", *importing[3:]]]
+    done = run_all(commands)
+    for code, out, complaint in done[::2]:
+        assert code == 2 and out == "" and complaint.startswith(f"Error: line {number}: "), complaint
+    for code, out, complaint in done[1::2]:
+        assert code == 0 and complaint.startswith(f"left out: line {number}: ")
+        assert out.startswith("1 new record in") and "1 line left out" in out
+    assert all(check(folder / f"{seconds}.db").sound["records"] == 2 for seconds in ("NaN", "-1.0"))

@@ -493,7 +493,7 @@ class TestAway:
                 ]  # fmt: skip
 
     def test_kills_and_cut_answers_lose_and_double_nothing(self, tmp_path: Path) -> None:
-        words = [sys.executable, str(Path(__file__).with_name("kill_sharing.py")), str(tmp_path), "8", "3"]
+        words = [sys.executable, str(Path(__file__).with_name("kill_sharing.py")), str(tmp_path), "6", "3"]
         counts = json.loads(subprocess.run(words, check=True, capture_output=True, timeout=120).stdout)
         assert counts["lost"] == counts["doubled"] == 0 < counts["acknowledged"] <= counts["stored"]
         assert counts["audited"] == counts["stored"]
