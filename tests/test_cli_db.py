@@ -156,6 +156,21 @@ class TestExchange:
         with Database.open(other) as copy, Database.open(path) as original:
             assert contents(copy) == contents(original)
 
+    def test_an_export_that_fails_leaves_the_one_before(self, db: Db, path: Path, tmp_path: Path) -> None:
+        lines = tmp_path / "log.jsonl"
+        assert db("export", lines)[0] == 0
+        before = lines.read_bytes()
+        assert run_sql(path, "UPDATE records SET knobs = '[1' WHERE id = 20") is None
+        code, _, err = db("export", lines)
+        assert code == 1 and err.startswith("Error: ") and err.count("\n") == 1
+        assert lines.read_bytes() == before and not [*tmp_path.glob("*.unfinished")]
+        assert run_sql(path, "UPDATE records SET knobs = '{}', seconds = 9e999 WHERE id = 20") is None
+        code, _, err = db("export", lines)
+        assert code == 1 and "is damaged: a record makes no sense" in err and lines.read_bytes() == before
+        assert run_sql(path, "UPDATE runs SET options = '{'") is None
+        assert db("list", "--runs")[0] == 1
+        assert db("export", "/dev/null")[0] == 1 and Path("/dev/null").is_char_device()
+
     def test_json(self, db: Db, path: Path, tmp_path: Path) -> None:
         lines, other = tmp_path / "log.jsonl", tmp_path / "other.db"
         db("export", lines)

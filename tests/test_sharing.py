@@ -28,9 +28,9 @@ from test_tuning_logs import TASK, WORKLOAD, make_record
 import autotune
 from autotune.cli.entry import run
 from autotune.errors import UsageError
-from autotune.tuning_logs import Accept, Database, DatabaseError, DeviceInfo, TuningDatabase
+from autotune.tuning_logs import Accept, Database, DatabaseError, DeviceInfo, TuningDatabase, interchange
 from autotune.tuning_logs.checking import check
-from autotune.tuning_logs.interchange import export_lines
+from autotune.tuning_logs.interchange import export_lines, import_lines
 from autotune.tuning_logs.sharing import server as server_module
 from autotune.tuning_logs.sharing.client import SharedDatabase, SharingWarning
 from autotune.tuning_logs.sharing.outbox import Outbox
@@ -443,9 +443,11 @@ class TestAway:
                 assert run(["db", "list", "--db", url]) == code
             out, err = capfd.readouterr()
             assert f"{url} cannot be reached" in err and err.count("\n") == 1 and ("has no tasks" in out) == (not code)
-        assert run(["db", "push", url]) == 1
-        out, err = capfd.readouterr()
-        assert not out and f"{url} cannot be reached" in err and err.count("\n") == 1
+        for words in (["push", url], ["export", "--db", url], ["merge", url, "--db", str(tmp_path / "m.db")]):
+            assert run(["db", *words]) == 1
+            out, err = capfd.readouterr()
+            assert out in ("", '{"autotune tuning log":1}\n') and f"{url} cannot be reached" in err, err
+            assert err.count("\n") == 1
 
     def test_a_full_disk_is_being_away(self, tmp_path: Path) -> None:
         path = tmp_path / "s.db"
@@ -526,6 +528,7 @@ def test_the_face_and_the_command_line(
     server: Served, tokens: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
+    monkeypatch.setattr(interchange, "_PAGE", 7)
     monkeypatch.setenv("AUTOTUNE_TOKEN", tokens["ci"])
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     small = {"m": 16, "n": 16, "k": 16}
@@ -548,6 +551,13 @@ def test_the_face_and_the_command_line(
             assert run(["db", *words, "--json", "--db", where]) == 0
             outputs.append(json.loads(capfd.readouterr().out.replace(where, "")))
         assert outputs[0] == outputs[1] != []
+    assert run(["db", "export", "--db", server.url]) == 0
+    exported = capfd.readouterr().out
+    with Database.open(server.path, readonly=True) as database, Database.open(tmp_path / "copy.db") as copy:
+        assert import_lines(copy, exported.splitlines()).new == database.count()
+        assert contents(copy) == contents(database) and copy.rounds("run") == database.rounds("run") != []
+    assert run(["db", "merge", server.url, server.url, "--db", str(tmp_path / "merged.db")]) == 0
+    assert " 0 new records" in capfd.readouterr().out.splitlines()[1]
     assert run(["db", "best", "nothing", "--db", server.url]) == 1
     assert "the server's database has no workload 'nothing'" in capfd.readouterr().err
     assert run(["db", "check", "--db", server.url]) == 2

@@ -88,7 +88,7 @@ class Database(Store):
         )
         what = f"a round of run {run_id!r}"
         return [
-            self._sensible(lambda row: {"batch": row["batch"], **json.loads(row["figures"])}, r, what) for r in found
+            self.sensible(lambda row: {"batch": row["batch"], **json.loads(row["figures"])}, r, what) for r in found
         ]
 
     # -- a task's records --------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Database(Store):
     def run(self, run_id: str) -> Run | None:
         """A run, or None where there is none of that name."""
         found = self.query(f"{rows.RUNS} WHERE runs.key = ?", [run_id])
-        return self._sensible(rows.run_of, found[0], f"run {run_id!r}") if found else None
+        return self.sensible(rows.run_of, found[0], f"run {run_id!r}") if found else None
 
     def report(self, question: Callable[..., T], **arguments: Any) -> T:
         """What a function of ``summary`` says of the database."""
@@ -347,7 +347,7 @@ class Database(Store):
 
     def _workload(self, workload_id: int) -> Workload:
         found = self.query("SELECT * FROM workloads WHERE id = ?", [workload_id])[0]
-        return self._sensible(rows.workload_of, found, f"workload {workload_id}")
+        return self.sensible(rows.workload_of, found, f"workload {workload_id}")
 
     def task(self, task_id: int) -> Task:
         """A task by its row number."""
@@ -355,28 +355,29 @@ class Database(Store):
         return known or self._task(self.query(f"{rows.TASKS} WHERE tasks.id = ?", [task_id])[0])
 
     def _record(self, row: Mapping[str, Any]) -> Record:
-        return self._sensible(rows.record_of, row, f"trial {row['trial']!r}")
+        return self.sensible(rows.record_of, row, f"trial {row['trial']!r}")
 
     def _task(self, row: Mapping[str, Any]) -> Task:
         number = row["id"]
         if number not in self._tasks:
             target, device = self._target(row["target_id"]), self._device(row["device_id"])
-            self._tasks[number] = self._sensible(lambda row: rows.task_of(row, target, device), row, f"task {number}")
+            self._tasks[number] = self.sensible(lambda row: rows.task_of(row, target, device), row, f"task {number}")
         return self._tasks[number]
 
     def _target(self, number: int) -> TargetInfo:
         if number not in self._targets:
             found = self.query("SELECT name, text FROM targets WHERE id = ?", [number])[0]
-            self._targets[number] = self._sensible(rows.target_of, found, f"target {number}")
+            self._targets[number] = self.sensible(rows.target_of, found, f"target {number}")
         return self._targets[number]
 
     def _device(self, number: int) -> DeviceInfo:
         if number not in self._devices:
             found = self.query("SELECT name, text, facts FROM devices WHERE id = ?", [number])[0]
-            self._devices[number] = self._sensible(rows.device_of, found, f"device {number}")
+            self._devices[number] = self.sensible(rows.device_of, found, f"device {number}")
         return self._devices[number]
 
-    def _sensible(self, read: Callable[[Mapping[str, Any]], T], row: Mapping[str, Any], what: str) -> T:
+    def sensible(self, read: Callable[[Mapping[str, Any]], T], row: Mapping[str, Any], what: str) -> T:
+        """What ``read`` makes of a row. Raises DatabaseError where that is damaged."""
         try:
             return read(row)
         except (ValueError, TypeError, AttributeError, AutotuneError) as error:

@@ -19,11 +19,13 @@ earlier one, and only once. Files can be concatenated. The number in the first l
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from autotune.errors import AutotuneError, UsageError
 from autotune.tuning_logs.database import Database
+from autotune.tuning_logs.interface import TuningDatabase
 from autotune.tuning_logs.lines import (
     FORMAT,
     UNREADABLE,
@@ -36,12 +38,16 @@ from autotune.tuning_logs.lines import (
     parse,
     reason,
     record_entry,
+    round_entry,
     run_entry,
 )  # fmt: skip
+from autotune.tuning_logs.opening import DatabaseError
 from autotune.tuning_logs.records import Forecast, Record, Run, Task
+from autotune.tuning_logs.summary import stored_after
 
 BATCH = 5_000  # records that are stored at a time
 _KEPT_PROBLEMS = 20
+_PAGE = 1_000  # records that a server is asked for at a time
 
 _EXPORTED = """
     SELECT records.*, runs.key AS run, sketches.key AS sketch
@@ -69,8 +75,30 @@ class Imported:
             self.problems.append(problem)
 
 
-def entries(database: Database) -> Iterator[Entry]:
-    """All that the database holds, as of one moment, in the order in which it was stored."""
+def entries(database: TuningDatabase) -> Iterator[Entry]:
+    """All that the database holds, in the order in which it was stored: of a file as of one moment.
+
+    Raises DatabaseError where a server is away, or goes away meanwhile.
+    """
+    return _entries_of_file(database) if isinstance(database, Database) else _entries_of_server(database)
+
+
+def _entries_of_server(database: TuningDatabase) -> Iterator[Entry]:
+    encoder, runs, last = Encoder(), dict[str, Run](), ""
+    yield FORMAT, VERSION
+    while page := database.report(stored_after, trial=last, count=_PAGE):
+        for record, task in page:
+            run = runs.get(record.run_id) or database.run(record.run_id)
+            assert run is not None
+            runs[record.run_id] = run
+            yield from encoder.record(record, task, run)
+        last = page[-1][0].trial
+    for run in runs.values():
+        for figures in database.rounds(run.run_id):
+            yield round_entry(Forecast(run.run_id, figures.pop("batch"), figures))
+
+
+def _entries_of_file(database: Database) -> Iterator[Entry]:
     encoder = Encoder()
     with database.snapshot():
         yield FORMAT, VERSION
@@ -83,17 +111,29 @@ def entries(database: Database) -> Iterator[Entry]:
                 yield run_entry(run)
             if encoder.is_new("sketch", row["sketch"]):
                 yield "sketch", database.query("SELECT text FROM sketches WHERE id = ?", [row["sketch_id"]])[0]["text"]
-            knobs, samples = json.loads(row["knobs"]), json.loads(row["samples"])
+            knobs, samples = database.sensible(_lists, row, f"trial {row['trial']!r}")
             yield "record", record_entry(row, knobs, samples, task.key, row["run"], row["sketch"])
         for row in database.rows(_ROUNDS):
             run = database.run(row["run"])
             assert run is not None
-            yield from encoder.round(Forecast(row["run"], row["batch"], json.loads(row["figures"])), run)
+            yield from encoder.round(database.sensible(_forecast, row, f"a round of run {row['run']!r}"), run)
 
 
-def export_lines(database: Database) -> Iterator[str]:
+def _lists(row: Mapping[str, Any]) -> tuple[Any, Any]:
+    return json.loads(row["knobs"]), json.loads(row["samples"])
+
+
+def _forecast(row: Mapping[str, Any]) -> Forecast:
+    return Forecast(row["run"], row["batch"], json.loads(row["figures"]))
+
+
+def export_lines(database: TuningDatabase) -> Iterator[str]:
     """The lines, each with its end."""
-    yield from map(as_line, entries(database))
+    for entry in entries(database):
+        try:
+            yield as_line(entry)
+        except ValueError as error:  # an infinite time, which nobody wrote
+            raise DatabaseError(f"{database.name} is damaged: a {entry[0]} makes no sense ({error})") from error
 
 
 def import_lines(database: Database, lines: Iterable[str | bytes], strict: bool = True) -> Imported:
@@ -111,7 +151,7 @@ def import_lines(database: Database, lines: Iterable[str | bytes], strict: bool 
     return reader.finish()
 
 
-def merge(database: Database, other: Database) -> Imported:
+def merge(database: Database, other: TuningDatabase) -> Imported:
     """Stores the records of another database that this one does not have yet."""
     reader = _Reader(database, strict=False)
     for kind, data in entries(other):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from autotune.errors import AutotuneError, UsageError
 from autotune.tuning_logs import rows, schema
 from autotune.tuning_logs.database import Database
+from autotune.tuning_logs.records import Record, Task
 
 # Finalists are not among the trials: each had one before.
 _TALLIES = """
@@ -38,6 +40,10 @@ def summarize(database: Database, operator: str | None = None) -> list[dict[str,
     return found
 
 
+def _options(row: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(json.loads(row["options"]))
+
+
 def summarize_runs(database: Database, operator: str | None = None) -> list[dict[str, Any]]:
     """A row for each run and task (of an operator) that it has trials of, the latest first."""
     found = database.query(
@@ -51,7 +57,7 @@ def summarize_runs(database: Database, operator: str | None = None) -> list[dict
         """
     )
     kept = [row for row in found if operator in (None, row["operator"])]
-    options = [json.loads(row["options"]) for row in kept]
+    options = [database.sensible(_options, row, f"run {row['run']!r}") for row in kept]
     return [
         {
             "run": row["run"], "started": row["started"][:19], "best_seconds": row["best_seconds"],
@@ -60,6 +66,21 @@ def summarize_runs(database: Database, operator: str | None = None) -> list[dict
         }
         for row, asked in zip(kept, options, strict=True)
     ]  # fmt: skip
+
+
+def stored_after(database: Database, trial: str, count: int) -> list[tuple[Record, Task]]:
+    """Up to ``count`` records in the order in which they were stored, after that of a trial; all for an empty name.
+
+    Raises AutotuneError where the trial is not stored.
+    """
+    if trial and database.find(trial) is None:
+        raise AutotuneError(f"{database.path} has no trial {trial!r}: it was pruned meanwhile")
+    after = "coalesce((SELECT id FROM records WHERE trial = ?), 0)"
+    found = database.query(f"{rows.RECORDS} WHERE records.id > {after} ORDER BY records.id LIMIT ?", [trial, count])
+    return [
+        (database.sensible(rows.record_of, row, f"trial {row['trial']!r}"), database.task(row["task_id"]))
+        for row in found
+    ]
 
 
 def statistics(database: Database) -> dict[str, Any]:

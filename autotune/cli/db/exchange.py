@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
-from autotune.cli.db.listing import database_option, json_option, opened
+from autotune.cli.db.listing import asked_for_all, asked_option, database_option, json_option, opened
 from autotune.cli.report import one_object, plural
 from autotune.errors import AutotuneError, UsageError
 from autotune.tuning_logs import Database
@@ -23,12 +26,30 @@ from autotune.tuning_logs.pruning import prune
     help="Write all records as lines of JSON to FILE or, without one, to stdout.",
 )
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
-@database_option
-def export_command(file: Path, database: Path | None) -> None:
+@asked_option
+def export_command(file: Path, database: str | None) -> None:
     if not file.parent.is_dir():
         raise UsageError(f"{file.parent} is no folder that {file.name} could be written to")
-    with opened(database) as found, click.open_file(str(file), "w", encoding="utf-8", atomic=str(file) != "-") as out:
+    with asked_for_all(database) as found, _whole(file) as out:
         out.writelines(export_lines(found))
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[IO[str]]:
+    """The file to write to, which changes only once all of it is written; ``-`` is stdout."""
+    if str(file) == "-" or (file.exists() and not file.is_file()):  # a pipe, say
+        with click.open_file(str(file), "w", encoding="utf-8") as out:
+            yield out
+        return
+    final = file.resolve()
+    unfinished = final.with_name(f"{final.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8") as out:
+            yield out
+        os.replace(unfinished, final)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 @click.command(
@@ -63,17 +84,17 @@ def import_command(file: Path, kind: str, skip_bad: bool, database: Path | None,
 @click.command(
     "merge",
     short_help="the records of other databases",
-    help="Store the records of other databases in this one (--db). Those that are there already stay as they are.",
+    help="Store the records of other databases, by path or URL, in this one (--db). What is there stays as it is.",
 )
-@click.argument("others", metavar="DATABASE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("others", metavar="DATABASE...", nargs=-1, required=True)
 @database_option
 @json_option
-def merge_command(others: tuple[Path, ...], database: Path | None, as_json: bool) -> None:
+def merge_command(others: tuple[str, ...], database: Path | None, as_json: bool) -> None:
     reports = {}
     with opened(database, readonly=False) as found:
         for path in others:
-            with Database.open(path.absolute(), readonly=True) as other:
-                reports[str(path)] = report = merge(found, other)
+            with asked_for_all(path) as other:
+                reports[path] = report = merge(found, other)
             _complain(report)
             if not as_json:
                 click.echo(f"{path}: {_sentence(report, found)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any, TypeVar
 
 import click
 
-from autotune.api import default_path, open_database
+from autotune.api import connect, default_path, open_database
 from autotune.cli.options import DatabaseFile, DatabaseName
 from autotune.display.units import duration
 from autotune.tuning_logs import Database, DatabaseError, TuningDatabase
+from autotune.tuning_logs.opening import is_url
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Row = Mapping[str, Any]
@@ -42,6 +44,20 @@ def asked(database: str | None) -> Iterator[TuningDatabase]:
     """The database of ``asked_option``, for reading."""
     with open_database(database, readonly=True) as found:
         yield found
+
+
+@contextmanager
+def asked_for_all(database: str | None) -> Iterator[TuningDatabase]:
+    """The same for what is of no use in parts: a server that is away is an error."""
+    if not is_url(database):
+        with asked(database) as found:
+            yield found
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they say is an error's sentence
+        with connect(str(database), readonly=True) as shared:
+            shared.insist()
+            yield shared
 
 
 def listing_options(command: Command) -> Command:

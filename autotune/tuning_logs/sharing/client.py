@@ -54,6 +54,7 @@ class SharedDatabase:
         self._rest_until, self._rest, self._reason = 0.0, 0.0, ""
         self._told = False  # that the server is away
         self._send_at = 0.0
+        self._insists = False
 
     @classmethod
     def open(
@@ -127,6 +128,10 @@ class SharedDatabase:
     def add_round(self, run_id: str, batch: int, figures: Mapping[str, float | None]) -> None:
         """Keeps here how well a batch was foretold; it is sent after the records."""
         self.outbox.add_round(Forecast(run_id, batch, figures))
+
+    def insist(self) -> None:
+        """From now on a server that is away makes questions raise Away, where all that there is must be known."""
+        self._insists = True
 
     def reach(self) -> None:
         """Raises Away where the server is, and NoAccess where it lets us in no more."""
@@ -247,6 +252,8 @@ class SharedDatabase:
         try:
             answer: T = self._contact(lambda: self._transport.ask(question, arguments, self.local.run))
         except (Away, NoAccess) as error:
+            if self._insists:
+                raise
             self._warn_away(error)
             return own()
         return answer

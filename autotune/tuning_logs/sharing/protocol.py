@@ -16,7 +16,7 @@ from autotune.tuning_logs.accept import Accept
 from autotune.tuning_logs.database import Database, Neighbour
 from autotune.tuning_logs.lines import FORMAT, VERSION, Decoder, Encoder, Entry, as_line, made, parse
 from autotune.tuning_logs.records import DeviceInfo, Record, Run, Task, Workload
-from autotune.tuning_logs.summary import statistics, summarize, summarize_runs, workload_key
+from autotune.tuning_logs.summary import statistics, stored_after, summarize, summarize_runs, workload_key
 
 PROTOCOL = "1"
 HEADER = "Autotune-Protocol"  # in every request and every answer, with the version
@@ -29,7 +29,7 @@ MOST_ROWS = 10_000  # that a question may name
 QUESTIONS = ("best", "count", "find", "last_trial", "near", "records", "rounds", "run", "tasks", "top")
 """The methods of ``TuningDatabase`` that answer something."""
 
-REPORTS = {report.__name__: report for report in (statistics, summarize, summarize_runs, workload_key)}
+REPORTS = {one.__name__: one for one in (statistics, stored_after, summarize, summarize_runs, workload_key)}
 """The functions that ``TuningDatabase.report`` takes."""
 
 Runs = Callable[[str], Run | None]
