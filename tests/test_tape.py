@@ -25,7 +25,8 @@ def test_other_columns_give_what_the_function_gives():
 
     tape, results = record(function, {"a": A, "b": B})
     other = {"a": np.array([9, 1]), "b": np.array([3, 8])}
-    for found, expected in zip([*results, *tape.play(other)], [*function({"a": A, "b": B}), *function(other)]):
+    given = [*results, *tape.play(other)]
+    for found, expected in zip(given, [*function({"a": A, "b": B}), *function(other)], strict=True):
         assert np.array_equal(found, expected)
         assert np.asarray(found).dtype == np.asarray(expected).dtype
 

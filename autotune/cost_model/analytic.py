@@ -14,6 +14,7 @@ from functools import reduce
 import numpy as np
 
 from autotune.cost_model.nest import LINE, Column, Nest
+from autotune.schedules.tape import columnwise, stacked
 from autotune.targets.facts import Target
 
 MAX_BODY = 256  # multiply-adds in straight-line code: more of them build slowly and ran no faster where tried
@@ -107,15 +108,18 @@ def _store_rate(nest: Nest, target: Target) -> float:
 def _traffic(nest: Nest, capacity: float, sets: int | None) -> tuple[Column, Column]:
     """Bytes that must come from beyond a cache of the given capacity and number of sets (None: no conflicts), and in
     how many blocks: 0 and 0 where all that is read stays in the cache."""
-    positions = len(nest.operands[0].lines)
-    total = blocks = 0.0 * nest.accumulators
-    found = nest.whole <= capacity  # everything stays there from one run to the next
-    for position in range(positions):
-        lines = sum(operand.lines[position] for operand in nest.operands)
-        occupied = lines * LINE if sets is None else sum(operand.occupancy(position, sets) for operand in nest.operands)
-        last = position == positions - 1
-        here = ~found & ((occupied <= capacity) | last)
-        total = np.where(here, lines * LINE * nest.iterations[position], total)
-        blocks = np.where(here, nest.iterations[position], blocks)
-        found = found | here
-    return total, blocks
+    lines = sum(operand.lines for operand in nest.operands)
+    occupied = lines * LINE if sets is None else sum(operand.occupancy(sets) for operand in nest.operands)
+    stays = nest.whole <= capacity  # from one run to the next
+    fits = occupied <= capacity
+    iterations = stacked(*nest.iterations[: nest.positions])
+    traffic, blocks = _outermost(fits, lines * LINE * iterations), _outermost(fits, iterations)
+    return np.where(stays, 0.0, traffic), np.where(stays, 0.0, blocks)
+
+
+@columnwise
+def _outermost(fits: Column, values: Column) -> Column:
+    """Of each candidate the value [loops x candidates] at the outermost loop that fits, or else at the innermost."""
+    fits, values = np.broadcast_arrays(fits, values)
+    at = np.where(fits.any(axis=0), fits.argmax(axis=0), len(fits) - 1)
+    return values[at, np.arange(len(at))]

@@ -150,7 +150,7 @@ def _columns(nest: Nest, cost: Cost, target: Target, threads: int) -> tuple[Colu
         nest.unrolled, body, body * nest.copies, nest.tiles, nest.steps, 100 * nest.waste,
         float(nest.transposed), float(nest.through_memory), nest.written, nest.last,
         *cost.blocks, nest.whole, nest.copied, nest.row,
-        nest.extents[len(nest.operands[0].lines) - 1], nest.extents[0], nest.parallel, 100 * imbalance,
+        nest.extents[nest.positions - 1], nest.extents[0], nest.parallel, 100 * imbalance,
         *_operand(nest, 0), *_operand(nest, 1),
     )  # fmt: skip
 
@@ -159,6 +159,6 @@ def _operand(nest: Nest, number: int) -> tuple[Column | float, ...]:
     if number >= len(nest.operands):
         return (0.0,) * len(_OPERAND)
     operand = nest.operands[number]
-    last = len(operand.lines) - 1
+    last = nest.positions - 1
     lines = (operand.lines[position] for position in (last, last // 2, max(0, last - 3)))
     return (operand.loads, float(operand.unaligned), *lines)

@@ -19,7 +19,7 @@ from autotune.schedules.dependences import producers
 from autotune.schedules.sketches.choosing import choosing_axes
 from autotune.schedules.sketches.draft import axes_of, find_anchor, lane_step
 from autotune.schedules.state import Number, Stage, State, reads
-from autotune.schedules.tape import Traced
+from autotune.schedules.tape import Traced, stacked
 from autotune.schedules.windows import moved_axis
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
@@ -36,34 +36,33 @@ ACROSS = 4  # lanes that lie a row apart are loaded one by one, though each load
 class Operand:
     """One operand of the anchor, per loop of the chain: how much one iteration of that loop touches.
 
-    ``lines`` counts cache lines, and ``spans`` says how they lie: (how many, how many lines apart), innermost first.
-    ``loads`` counts load instructions of one body, ``step_loads`` those of one reduction step alone; ``unaligned`` says
-    that they are vectors which begin anywhere in a cache line.
+    ``lines`` [loops x candidates] counts cache lines, and ``spans`` says how they lie: (how many [loops x candidates],
+    how many lines apart), innermost first. ``loads`` counts load instructions of one body, ``step_loads`` those of one
+    reduction step alone; ``unaligned`` says that they are vectors which begin anywhere in a cache line.
     """
 
     name: str
-    lines: list[Column]
-    spans: list[list[tuple[Column, Number]]]
+    lines: Column
+    spans: list[tuple[Column, Number]]
     loads: Column
     step_loads: Column
     unaligned: bool
 
-    def occupancy(self, position: int, sets: int) -> Column:
-        """Bytes of a cache with so many sets, a power of two, that the operand takes up, conflicts included: rows at
-        a distance that shares factors with the number of sets crowd into few of them."""
+    def occupancy(self, sets: int) -> Column:
+        """Bytes of a cache with so many sets, a power of two, that the operand takes up per loop, conflicts included:
+        rows at a distance that shares factors with the number of sets crowd into few of them."""
         reached: Column = np.float64(1)  # type: ignore[assignment]
-        for count, distance in self.spans[position]:  # innermost first
+        for count, distance in self.spans:  # innermost first
             # The greatest common divisor with a power of two is the lowest bit; zero lines apart is one place.
             places = np.where(distance >= 1, sets / np.minimum(np.maximum(distance & -distance, 1), sets), 1.0)
             reached = np.minimum(reached * np.minimum(count, places), sets)
-        lines = self.lines[position]
-        return LINE * np.maximum(lines, np.where(lines > reached, lines / reached * sets, 0.0))
+        return LINE * np.where(self.lines > reached, self.lines / reached * sets, self.lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """The anchor's loops from the outermost in (``extents``, ``iterations`` up to and including each), and its
-    operands.
+    """The anchor's loops from the outermost in (``extents``, ``iterations`` up to and including each), of which those
+    at the first ``positions`` are loops in the code, and its operands.
 
     ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written
     out. ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that
@@ -79,6 +78,7 @@ class Nest:
 
     extents: list[Column]
     iterations: list[Column]
+    positions: int
     operands: list[Operand]
     accumulators: Column
     vectors: Column
@@ -136,11 +136,12 @@ def describe(state: State, target: Target, count: int | tuple[()]) -> Nest:
     covers = [bounds.covers(name, *loop) for loop in chain[: body + 1]]
     if body < 0:  # straight-line code is one iteration of a loop around it
         covers, extents, iterations = [bounds.stages[name].axes], [column(1), *extents], [column(1), *iterations]
+    inside = {axis: stacked(*(cover[axis] for cover in covers)) for axis in covers[0]}
     tile = {axis: column(extent) for axis, extent in _tile(bounds, anchor).items()}
-    operands = [_operand(bounds, anchor, read, covers, vector, lanes, tile, column) for read in _distinct(anchor)]
+    touched = _distinct(anchor)
     if not anchor.tensor.reduce_axes:
-        own = Read(anchor.tensor.dtype, anchor.tensor, anchor.tensor.axes, 0)
-        operands.append(_operand(bounds, anchor, own, covers, vector, lanes, tile, column))
+        touched.append(Read(anchor.tensor.dtype, anchor.tensor, anchor.tensor.axes, 0))
+    operands = [_operand(bounds, anchor, read, covers, inside, vector, lanes, tile, column) for read in touched]
     output = state.stages[state.output]
     vectors = np.ceil(tile[vector] / lanes) if vector else column(1)
     accumulators = vectors * product([tile[axis.name] for axis in anchor.tensor.axes if axis.name != vector])  # type: ignore[misc]
@@ -164,7 +165,7 @@ def describe(state: State, target: Target, count: int | tuple[()]) -> Nest:
     *rows, last = (tile[axis.name] for axis in anchor.tensor.axes)
     written = product(rows) * np.ceil(last * dtypes.itemsize(anchor.tensor.dtype) / LINE)  # type: ignore[arg-type]
     return Nest(
-        extents, iterations, operands, accumulators, vectors, unrolled, tiles,
+        extents, iterations, len(covers), operands, accumulators, vectors, unrolled, tiles,
         np.ceil(float(full) / unrolled), copied, gathered, operations, parallel, transposed, through_memory,
         column(written), lanes, row, last,
         copies, column(sum(_bytes(bounds, state.stages[operand.name]) for operand in operands)),
@@ -222,6 +223,7 @@ def _operand(
     anchor: Stage,
     read: Read,
     covers: list[Mapping[str, Any]],
+    inside: Mapping[str, Column],
     vector: str | None,
     lanes: int,
     tile: Mapping[str, Column],
@@ -233,18 +235,18 @@ def _operand(
 
     shape = _shape(bounds, source)
     strides = [product(shape[dim + 1 :]) for dim in range(len(shape))]
-    lines, spans = [], []
-    for inside in covers:
-        by_axis = {axis: inside[axis.name] for axis in axes}
-        parts = [
-            np.minimum(column(interval_length(index, by_axis)), extent)
-            for index, extent in zip(read.indices, shape, strict=True)  # a block's buffer serves all blocks
-        ]
-        lines.append(_lines(parts, shape, size, packed=source.layout is not None))
-        spans.append(_spans(parts, shape, strides, size, packed=source.layout is not None))
+    loops = np.ones((len(covers), 1))
+    by_axis = {axis: inside[axis.name] for axis in axes}
+    parts = [
+        loops * np.minimum(interval_length(index, by_axis), extent)
+        for index, extent in zip(read.indices, shape, strict=True)  # a block's buffer serves all blocks
+    ]
+    packed = source.layout is not None
+    lines, spans = _lines(parts, shape, size, packed), _spans(parts, shape, strides, size, packed)
     reducing = {axis.name for axis in anchor.tensor.reduce_axes}
+    body = {axis: covers[-1][axis.name] for axis in axes}
     one_step = {axis: 1 if axis.name in reducing else tile[axis.name] for axis in axes}
-    loads, step = (column(_loads(read, block, vector, lanes)) for block in (by_axis, one_step))
+    loads, step = (column(_loads(read, block, vector, lanes)) for block in (body, one_step))
     if vector is not None and source.layout is None and lane_step(read, vector) is None:
         loads, step = (count * lanes / ACROSS for count in (loads, step))
     along = axes_of(anchor, read, len(read.indices) - 1)

@@ -13,10 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from functools import wraps
+from operator import getitem
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
+
+Operation: TypeAlias = "tuple[Callable[..., Any], tuple[int, ...], int]"
 
 
 class Untraceable(Exception):
@@ -26,37 +30,62 @@ class Untraceable(Exception):
 class Traced(NDArrayOperatorsMixin):
     """A column that writes down what is made of it."""
 
-    __slots__ = ("_recorder", "slot", "value")
+    __slots__ = ("recorder", "slot", "value")
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, recorder: _Recorder, slot: int, value: Any) -> None:
-        self._recorder, self.slot, self.value = recorder, slot, value
+        self.recorder, self.slot, self.value = recorder, slot, value
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options:
             raise Untraceable(f"{ufunc.__name__}.{method} with {options}")
-        return self._recorder.apply(ufunc, inputs)
+        return self.recorder.apply(ufunc, inputs)
 
     def __add__(self, other: Any) -> Any:  # the commonest operators, at half the time of going through NumPy
-        return self._recorder.apply(np.add, (self, other))
+        return self.recorder.apply(np.add, (self, other))
 
     def __mul__(self, other: Any) -> Any:
-        return self._recorder.apply(np.multiply, (self, other))
+        return self.recorder.apply(np.multiply, (self, other))
 
     __radd__, __rmul__ = __add__, __mul__
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
         if options:
             raise Untraceable(f"{function.__name__} with {options}")
-        return self._recorder.apply(function, args)
+        return self.recorder.apply(function, args)
 
     def __bool__(self) -> bool:
-        return self._recorder.decide(self)
+        return self.recorder.decide(self)
+
+    def __getitem__(self, row: int) -> Any:
+        return self.recorder.apply(getitem, (self, row))
 
     def _refuse(self, *args: Any) -> NoReturn:
         raise Untraceable("a column's numbers are asked for")
 
-    __array__ = __int__ = __float__ = __index__ = __len__ = __iter__ = __getitem__ = _refuse
+    __array__ = __int__ = __float__ = __index__ = __len__ = __iter__ = _refuse
+
+
+def columnwise(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Have a function of numbers and columns recorded as one operation."""
+
+    @wraps(function)
+    def apply(*columns: Any) -> Any:
+        for item in columns:
+            if type(item) is Traced:
+                return item.recorder.apply(function, columns)
+        return function(*columns)
+
+    return apply
+
+
+@columnwise
+def stacked(*columns: Any) -> Any:
+    """[len(columns) x candidates]; [len(columns) x 1] where all of them are numbers."""
+    matrix = np.empty((len(columns), max(getattr(column, "size", 1) for column in columns)))
+    for row, column in enumerate(columns):
+        matrix[row] = column
+    return matrix
 
 
 class _Recorder:
@@ -64,7 +93,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.values: list[Any] = []
-        self.operations: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
+        self.operations: list[Operation] = []
         self.constants: list[tuple[int, Any]] = []
         self.decisions: dict[int, bool] = {}
         self._known: dict[Any, Any] = {}
@@ -91,10 +120,12 @@ class _Recorder:
         return item.slot if type(item) is Traced else self._constant(item)
 
     def _constant(self, item: Any) -> int:
-        number = item.item() if isinstance(item, (np.ndarray, np.generic)) and item.ndim == 0 else item
-        if not isinstance(number, (int, float)):
+        number = item.item() if np.ndim(item) == 0 and isinstance(item, (np.ndarray, np.generic)) else item
+        key: Any = (type(number), number)
+        if isinstance(number, np.ndarray) and number.shape[-1] == 1:  # the same for however many candidates
+            key = (number.shape, number.dtype, number.tobytes())
+        elif not isinstance(number, (int, float)):
             raise Untraceable(f"{type(item).__name__} is neither a number nor a column")
-        key = (type(number), number)
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = len(self.values)
@@ -108,7 +139,7 @@ class Tape:
     """Operations on slots in their order: (function, the slots it reads, the slot it writes)."""
 
     names: tuple[str, ...]
-    operations: tuple[tuple[Callable[..., Any], tuple[int, ...], int], ...]
+    operations: tuple[Operation, ...]
     memory: tuple[Any, ...]  # the slots before anything runs: columns by ``names`` first, and constants
     decisions: tuple[tuple[int, bool], ...]
     results: tuple[int, ...]
@@ -147,9 +178,7 @@ def record(
     return tape, [recorder.values[slot] for slot in kept]
 
 
-def _needed(
-    operations: Sequence[tuple[Callable[..., Any], tuple[int, ...], int]], wanted: set[int]
-) -> list[tuple[Callable[..., Any], tuple[int, ...], int]]:
+def _needed(operations: Sequence[Operation], wanted: set[int]) -> list[Operation]:
     """The operations that what is wanted depends on, in their order."""
     found = []
     for operation in reversed(operations):

@@ -75,7 +75,7 @@ class LearnedModel:
         Shapley values of the trees (Lundberg et al., Nature Machine Intelligence 2, 2020); zeros before training."""
         if not self.members:
             return np.zeros((len(features), len(SCHEMA)))
-        data = xgboost.DMatrix(features)
+        data = xgboost.DMatrix(features, nthread=1)
         return np.mean([member.predict(data, pred_contribs=True)[:, :-1] for member in self.members[::2]], axis=0)
 
     def save(self, path: str | Path) -> None:
@@ -108,7 +108,7 @@ class LearnedModel:
     def _train(self, number: int, features: np.ndarray, log_seconds: np.ndarray) -> xgboost.Booster:
         # What is slower than several times the best need not be told apart: the trees' leaves go to what is fast.
         weight = np.exp2(-np.clip(log_seconds - log_seconds.min(), 0.0, 4.0))
-        data = xgboost.DMatrix(features, label=log_seconds - self._start(number, features), weight=weight)
+        data = xgboost.DMatrix(features, label=log_seconds - self._start(number, features), weight=weight, nthread=1)
         seed = (self.seed + 7919 * number) % 2**31
         return xgboost.train({**self.PARAMETERS, "seed": seed}, data, num_boost_round=self.TREES)
 
