@@ -11,11 +11,11 @@ from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
+from autotune.tensor_expr.algorithms.channels import channels_last
 from autotune.tensor_expr.algorithms.cook_toom import Matrix, Transforms, cook_toom, norm, terms
 from autotune.tensor_expr.algorithms.registry import UNIT_ROUNDOFF, Alternative, accumulated, algorithm
 from autotune.tensor_expr.expr import Expr, select
 from autotune.tensor_expr.operators.shared.convolution import Convolution, convolution_of
-from autotune.tensor_expr.operators.shared.windows import pad
 from autotune.tensor_expr.tensor import Tensor, compute, reduce_axis, sum
 from autotune.tensor_expr.workload import Workload
 
@@ -80,15 +80,13 @@ def _data(found: Convolution, x: Tensor, size: int, matrix: Matrix) -> Tensor:
     rows, columns = _tiles(found, size)
     overhangs = (tiles * size + TAPS - 1 - w.padded for tiles, w in zip((rows, columns), found.windows, strict=True))
     covering = tuple(replace(w, overhang=more) for w, more in zip(found.windows, overhangs, strict=True))
-    batch, channels, *extents = x.shape
-    pixels = compute((batch, *extents, channels), lambda b, y, z, c: x[b, c, y, z], name="pixels")
-    source, edge = pad(pixels, covering, 1, ("b", "y", "z", "c")), len(matrix)
+    source, edge = channels_last(x, covering), len(matrix)
 
     def element(u: Expr, v: Expr, p: Expr, c: Expr) -> Expr:
         b, i, j = p // (rows * columns), p // columns % rows * size, p % columns * size
         return transformed_twice(matrix, u, v, lambda k, n: source[b, i + k, j + n, c])
 
-    return compute((edge, edge, batch * rows * columns, channels), element, name="data")
+    return compute((edge, edge, found.batch * rows * columns, found.in_channels), element, name="data")
 
 
 def _weights(w: Tensor, matrix: Matrix) -> Tensor:
