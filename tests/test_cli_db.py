@@ -223,6 +223,8 @@ class TestExchange:
     def test_prune_asks(self, path: Path) -> None:
         from_stdin: Result = CliRunner().invoke(command, ["prune", "--db", str(path)], input="n\n")
         assert from_stdin.exit_code != 0
+        nobody: Result = CliRunner().invoke(command, ["prune", "--db", str(path)], input="", standalone_mode=False)
+        assert str(nobody.exception) == "nothing was removed; --yes does not ask"
         with closing(sqlite3.connect(path)) as raw:
             assert raw.execute("SELECT count(*) FROM records").fetchone() == (30,)
 

@@ -123,6 +123,8 @@ def test_metaschedule(database: Database) -> None:
         (AUTOTVM[0].replace("0.0046", "-1"), "samples must be positive"),
         (AUTOTVM[0].replace("0.0046", "NaN"), "positive and finite"),
         (AUTOTVM[0].replace("1676344759.5", "1e300"), "is no time"),
+        (AUTOTVM[3].replace("[8, 512]", "[8, 1e400]"), "infinity"),
+        ("[" * 100_000, "recursion"),
         (AUTOTVM[0].replace('"llvm -keys=cpu -mcpu=core-avx2"', "7"), "its target is no text"),
     ],
 )

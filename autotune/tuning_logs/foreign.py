@@ -19,6 +19,7 @@ from autotune.errors import AutotuneError, UsageError, unknown
 from autotune.tuning_logs.database import Database
 from autotune.tuning_logs.foreign_operators import translate
 from autotune.tuning_logs.interchange import BATCH, Imported
+from autotune.tuning_logs.lines import UNREADABLE
 from autotune.tuning_logs.records import DeviceInfo, Record, Run, TargetInfo, Task, Workload, utc_now
 
 DEVICE = DeviceInfo("unknown", "the unknown device of a log of TVM")
@@ -110,7 +111,7 @@ def import_metaschedule(
     for number, line in enumerate(workloads, 1):
         try:
             name, program = json.loads(line)
-        except (ValueError, TypeError) as error:
+        except UNREADABLE as error:
             raise UsageError(f"line {number} of the workloads makes no sense: {error}") from None
         known.append((name, program))
     return _import(database, records, "metaschedule", _metaschedule(known), strict)
@@ -136,7 +137,7 @@ def _import(
         try:
             trial = read(json.loads(line))
             batch.append((_record(trial, kind, run.run_id, line), _task(trial, kind)))
-        except (AutotuneError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        except (AutotuneError, *UNREADABLE) as error:
             problem = f"line {number} is no trial of {kind}: {' '.join(str(error).split()) or type(error).__name__}"
             if strict:
                 store()

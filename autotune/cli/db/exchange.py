@@ -127,6 +127,13 @@ def _figures(report: Imported, database: Database) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _agreed(path: Path) -> bool:
+    try:
+        return click.confirm(f"Remove records from {path} for good?", err=True)
+    except click.Abort:  # nobody is there to answer, or Ctrl-C was the answer
+        return False
+
+
 @click.command(
     "prune",
     short_help="keep the best and a sample of the rest",
@@ -148,8 +155,8 @@ def _figures(report: Imported, database: Database) -> dict[str, Any]:
 @json_option
 def prune_command(keep: int, sample: int, seed: int, yes: bool, database: Path | None, as_json: bool) -> None:
     with opened(database, readonly=False, create=False) as found:
-        if not yes and not click.confirm(f"Remove records from {found.path} for good?", err=True):
-            raise AutotuneError("nothing was removed")
+        if not yes and not _agreed(found.path):
+            raise AutotuneError("nothing was removed; --yes does not ask")
         done = prune(found, keep, sample, seed)
     if as_json:
         click.echo(one_object(asdict(done)))
