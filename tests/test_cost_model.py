@@ -54,6 +54,18 @@ def test_spills_and_narrow_tiles_cost() -> None:
     assert cost.cycles[0] >= workload.flops / (2 * 16 * 2), "no candidate is estimated above the peak"
 
 
+def test_lines_that_nothing_fetches_ahead_cost() -> None:
+    """Of a matrix whose rows are pages apart, panels are read far more slowly than packed copies of them."""
+    space = SearchSpace(get_operator("matmul")(m=1024, n=1024, k=1024).output, X86_AVX512)
+    knobs = {"i.block": 12, "i.tile": 12, "j.block": 8, "j.tile": 32, "r.unroll": 4}
+    cycles = {}
+    for place in ("in place", "copied per block"):
+        name = f"vector j; blocks b first; tiles a first; reduce r; a in place; b {place}"
+        (schedule,) = (sketch.schedule for sketch in space.sketches if sketch.name == name)
+        cycles[place] = estimate(describe(schedule.with_knobs(knobs).state, X86_AVX512, 1), X86_AVX512, 1).cycles[0]
+    assert cycles["in place"] > 2 * cycles["copied per block"]
+
+
 def test_the_learned_model_corrects_the_analytic_one() -> None:
     generator = np.random.default_rng(0)
     features = generator.random((400, len(SCHEMA))).astype(np.float32) * 10

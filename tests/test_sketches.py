@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import timeit
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,7 @@ from autotune.schedules.schedule import Schedule
 from autotune.search.lookup import find_schedule
 from autotune.search.space import SearchSpace
 from autotune.targets.callable import Kernel
-from autotune.targets.facts import X86_AVX512, Target
+from autotune.targets.facts import X86_AVX512, Caches, Target
 from autotune.targets.host import get_target, native_target, supports
 from autotune.targets.llvm.build import assembly, build
 from autotune.tensor_expr.operators import get_operator
@@ -83,8 +84,23 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
 }
 
 
-def check(workload: Workload, target: Target, threads: int, count: int, seed: int) -> None:
+LONG: dict[str, Callable[[], Workload]] = {
+    "primes": lambda: matmul(m=37, n=53, k=229),
+    "both transposed": lambda: matmul(m=37, n=53, k=229, transpose_a=True, transpose_b=True),
+    "packed": lambda: get_operator("dense")(batch=13, in_features=301, out_features=67),
+    "double": lambda: matmul(m=23, n=31, k=130, dtype="float64"),
+    "batched": lambda: get_operator("batch_matmul")(batch_a=3, batch_b=3, m=19, n=37, k=131),
+    "convolution": lambda: conv2d(in_channels=131, out_channels=7, height=9, width=17),
+}
+
+
+def check(workload: Workload, target: Target, threads: int, count: int, seed: int, only: str = "") -> None:
+    """Some legal candidates, of sketches whose names have ``only`` in them, beside NumPy."""
     space = SearchSpace(workload.output, target, threads)
+    if only:
+        found = [sketch for sketch in space.sketches if only in sketch.name]
+        assert found, only
+        space = SearchSpace(workload.output, target, threads, given=found)
     generator = np.random.default_rng(seed)
     drawn = space.evaluate(space.sample(generator, 400))
     legal = np.flatnonzero(drawn.legal)
@@ -102,6 +118,14 @@ def check(workload: Workload, target: Target, threads: int, count: int, seed: in
 def test_every_candidate_is_right(name: str) -> None:
     check(WORKLOADS[name](), native_target(), threads=1, count=4, seed=1)
     check(WORKLOADS[name](), native_target(), threads=2, count=2, seed=2)
+
+
+@pytest.mark.parametrize("name", ["primes", "packed", "both transposed", "double", "batched", "convolution"])
+def test_long_reductions_in_blocks(name: str) -> None:
+    """Where caches hold nothing, so that small operands overflow them."""
+    target = replace(native_target(), caches=Caches(512, 1024, 2048))
+    check(LONG[name](), target, threads=1, count=10, seed=5, only="reduction in blocks")
+    check(LONG[name](), target, threads=2, count=4, seed=6, only="reduction in blocks")
 
 
 @pytest.mark.parametrize("name", ["dilated", "primes", "fused epilogue"])

@@ -23,6 +23,7 @@ MAX_CODE = 640  # instructions of all copies, stores included, that peeled tails
 GATHER = 4.0  # cycles for an element that is read across rows, most of which share few sets of the L1
 LARGE = 1.5  # outputs in units of the L2 beyond which streaming pays
 FETCHED, STREAMED = 0.06, 0.085  # cycles a byte: lines fetched to be written, and small outputs streamed to memory
+JUMP = (2.0, 12.0, 12.0)  # cycles for a line that comes from the L2, the L3 or memory and that nothing fetched ahead
 USABLE = 0.75  # of a cache: the rest holds what else is touched
 
 # In cycles, fitted to some 4,000 trials of 13 workloads on an AVX-512 server, and rounded by hand.
@@ -75,14 +76,17 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     compute = nest.tiles * nest.steps * body
     # What accumulates starts and ends with a wait; iterations that do not depend on each other overlap.
     entering = 2 * target.fma_latency + 10 if nest.reduces else 1
-    overhead = nest.tiles * (stores + nest.accumulators + LINE_WRITTEN * nest.written + entering)
+    entered = stores + nest.accumulators + LINE_WRITTEN * nest.written + entering
+    if nest.resumed:
+        entered = entered + nest.accumulators + LINE_WRITTEN * nest.written
+    overhead = nest.tiles * entered
 
     levels, blocks = [], []
     # Powers of two, in hardware; smaller caches than those that WAYS are typical of have fewer ways, not fewer sets.
     sets = [1 << ((size - 1) // (LINE * ways)).bit_length() for size, ways in zip(caches, WAYS, strict=False)]
-    for size, count, rate in zip(caches, (*sets, None), rates, strict=True):
-        traffic, fills = _traffic(nest, USABLE * size, count)
-        levels.append(traffic / rate)
+    for size, count, rate, jump in zip(caches, (*sets, None), rates, JUMP, strict=True):
+        traffic, jumps, fills = _traffic(nest, USABLE * size, count)
+        levels.append(traffic / rate + jump * jumps)
         blocks.append(fills)
     copies = LINE_COPIED * nest.copied / LINE + ROW_COPIED * nest.copied / np.maximum(nest.row, 1.0)
     copies = copies + GATHER * nest.gathered + nest.operations / (nest.lanes * target.fma_ports)
@@ -105,16 +109,18 @@ def _store_rate(nest: Nest, target: Target) -> float:
     return (0.0 if large else STREAMED) if nest.streamed else (FETCHED if large else 0.0)
 
 
-def _traffic(nest: Nest, capacity: float, sets: int | None) -> tuple[Column, Column]:
-    """Bytes that must come from beyond a cache of the given capacity and number of sets (None: no conflicts), and in
-    how many blocks: 0 and 0 where all that is read stays in the cache."""
+def _traffic(nest: Nest, capacity: float, sets: int | None) -> tuple[Column, Column, Column]:
+    """Bytes that must come from beyond a cache of the given capacity and number of sets (None: no conflicts), how many
+    of their lines lie few in a page, and in how many blocks they come: 0 each where all that is read stays there."""
     lines = sum(operand.lines for operand in nest.operands)
     occupied = lines * LINE if sets is None else sum(operand.occupancy(sets) for operand in nest.operands)
     stays = nest.whole <= capacity  # from one run to the next
     fits = occupied <= capacity
     iterations = stacked(*nest.iterations[: nest.positions])
-    traffic, blocks = _outermost(fits, lines * LINE * iterations), _outermost(fits, iterations)
-    return np.where(stays, 0.0, traffic), np.where(stays, 0.0, blocks)
+    jumps = sum(operand.jumps for operand in nest.operands)
+    found = (_outermost(fits, values * iterations) for values in (lines * LINE, jumps, 1.0))
+    traffic, alone, blocks = (np.where(stays, 0.0, column) for column in found)
+    return traffic, alone, blocks
 
 
 @columnwise

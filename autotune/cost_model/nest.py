@@ -29,6 +29,8 @@ from autotune.tensor_expr.tensor import Tensor
 
 Column = np.ndarray
 LINE = 64  # bytes of a cache line
+PAGE = 64  # cache lines
+FEW = 4  # lines in a page: too few for what is fetched ahead to be of use
 ACROSS = 4  # lanes that lie a row apart are loaded one by one, though each load serves some neighbouring columns
 
 
@@ -36,13 +38,15 @@ ACROSS = 4  # lanes that lie a row apart are loaded one by one, though each load
 class Operand:
     """One operand of the anchor, per loop of the chain: how much one iteration of that loop touches.
 
-    ``lines`` [loops x candidates] counts cache lines, and ``spans`` says how they lie: (how many [loops x candidates],
-    how many lines apart), innermost first. ``loads`` counts load instructions of one body, ``step_loads`` those of one
-    reduction step alone; ``unaligned`` says that they are vectors which begin anywhere in a cache line.
+    ``lines`` [loops x candidates] counts cache lines, ``jumps`` likewise those that lie few in a page, and ``spans``
+    says how all of them lie: (how many [loops x candidates], how many lines apart), innermost first. ``loads`` counts
+    load instructions of one body, ``step_loads`` those of one reduction step alone; ``unaligned`` says that they are
+    vectors which begin anywhere in a cache line.
     """
 
     name: str
     lines: Column
+    jumps: Column
     spans: list[tuple[Column, Number]]
     loads: Column
     step_loads: Column
@@ -65,15 +69,16 @@ class Nest:
     at the first ``positions`` are loops in the code, and its operands.
 
     ``accumulators`` and ``unrolled`` describe the register tile: vectors that accumulate, and reduction steps written
-    out. ``tiles`` counts register tiles, ``steps`` unrolled bodies per tile. ``copied`` is bytes moved by stages that
-    feed the anchor, ``gathered`` those of their elements that are read across the rows of their source, ``operations``
-    what they compute. ``transposed`` says that the tile is stored across its vectors, ``through_memory`` that it is
-    copied on the way, ``written`` counts cache lines of the output per tile, ``last`` is the tile's extent along the
-    output's innermost dimension, ``fill`` is the share of its vectors' lanes that do work, ``waste`` the share by which
-    full tiles cover more points than there are, ``whole`` is the bytes of all operands, ``copies`` how often peeled
-    tails repeat the body, ``reused`` the loads of one reduction step that unrolled steps share: they stay in registers.
-    ``stored`` is the bytes of the output, ``streamed`` says that its stores pass the caches by, ``reduces`` that there
-    is a reduction at all.
+    out. ``tiles`` counts register tiles, once for each block of the reduction, ``steps`` unrolled bodies per tile, on
+    average; ``resumed`` says that tiles begin with what an earlier block left in memory. ``copied`` is bytes moved by
+    stages that feed the anchor, ``gathered`` those of their elements that are read across the rows of their source,
+    ``operations`` what they compute. ``transposed`` says that the tile is stored across its vectors, ``through_memory``
+    that it is copied on the way, ``written`` counts cache lines of the output per tile, ``last`` is the tile's extent
+    along the output's innermost dimension, ``fill`` is the share of its vectors' lanes that do work, ``waste`` the
+    share by which full tiles cover more points than there are, ``whole`` is the bytes of all operands, ``copies`` how
+    often peeled tails repeat the body, ``reused`` the loads of one reduction step that unrolled steps share: they stay
+    in registers. ``stored`` is the bytes of the output, ``streamed`` says that its stores pass the caches by,
+    ``reduces`` that there is a reduction at all.
     """
 
     extents: list[Column]
@@ -103,6 +108,7 @@ class Nest:
     stored: int
     streamed: bool
     reduces: bool
+    resumed: bool
 
     @property
     def registers(self) -> Column:
@@ -147,11 +153,14 @@ def describe(state: State, target: Target, count: int | tuple[()]) -> Nest:
     accumulators = vectors * product([tile[axis.name] for axis in anchor.tensor.axes if axis.name != vector])  # type: ignore[misc]
     reducing = {axis.name for axis in anchor.tensor.reduce_axes}
     inner = covers[-1] if body >= 0 else {r: 1 for r in reducing}
+    blocks = _reduction_blocks(anchor)
+    entered = column(product([bounds.stages[name].extents[loop] for loop in blocks]))
     unrolled = column(product([inner[axis] for axis in reducing]))
     full = product([axis.extent for axis in anchor.tensor.reduce_axes])
-    tiles = copies = covered = column(1)
+    tiles, copies, covered = entered, column(1), column(1)
     for axis in anchor.tensor.axes:
-        count_along = np.ceil(axis.extent / tile[axis.name])
+        at_once = bounds.stages[name].axes[axis.name]
+        count_along = np.ceil(axis.extent / at_once) * np.ceil(at_once / tile[axis.name])
         tiles = tiles * count_along
         covered = covered * (count_along * tile[axis.name] / axis.extent)
         copies = copies * np.where(axis.extent % tile[axis.name], 2.0, 1.0)
@@ -166,12 +175,13 @@ def describe(state: State, target: Target, count: int | tuple[()]) -> Nest:
     written = product(rows) * np.ceil(last * dtypes.itemsize(anchor.tensor.dtype) / LINE)  # type: ignore[arg-type]
     return Nest(
         extents, iterations, len(covers), operands, accumulators, vectors, unrolled, tiles,
-        np.ceil(float(full) / unrolled), copied, gathered, operations, parallel, transposed, through_memory,
+        np.ceil(float(full) / unrolled) / entered, copied, gathered, operations, parallel, transposed, through_memory,
         column(written), lanes, row, last,
         copies, column(sum(_bytes(bounds, state.stages[operand.name]) for operand in operands)),
         sum((np.where(o.loads < o.step_loads * unrolled, o.step_loads, 0.0) for o in operands), start=column(0)),
         tile[vector] / (vectors * lanes) if vector else column(1), covered - 1,
         prod(output.tensor.shape) * dtypes.itemsize(output.tensor.dtype), output.details.streamed, bool(reducing),
+        bool(blocks),
     )  # fmt: skip
 
 
@@ -188,15 +198,29 @@ def loop_chain(state: State, anchor: Stage) -> list[tuple[str, str]]:
 
 
 def _tile(bounds: Bounds, anchor: Stage) -> Mapping[str, Any]:
-    """How much of each axis the anchor's loops cover from its first reduction loop on: what accumulates at once.
+    """How much of each axis the anchor's loops cover from its first reduction loop inside all loops over tiles: what
+    accumulates at once.
 
     Of an anchor that reduces nothing, what its innermost loop covers.
     """
     kinds = [anchor.kind(loop) for loop in anchor.loops]
     first = max((at + 1 for at, kind in enumerate(kinds) if kind in ("serial", "parallel")), default=0)
     if anchor.tensor.reduce_axes:
-        first = min(anchor.loops.index(loop) for loop in anchor.reduce_loops if loop in anchor.loops)
+        first = _first_step(anchor)
     return bounds.stages[anchor.name].covers(frozenset(anchor.loops[first:]))
+
+
+def _first_step(anchor: Stage) -> int:
+    """The position of the first reduction loop inside all serial loops that move the tile."""
+    reducing = anchor.reduce_loops
+    tiles = [at for at, loop in enumerate(anchor.loops) if loop not in reducing and anchor.kind(loop) == "serial"]
+    inside = max(tiles, default=-1)
+    return min((at for at, loop in enumerate(anchor.loops) if at > inside and loop in reducing), default=inside + 1)
+
+
+def _reduction_blocks(anchor: Stage) -> list[str]:
+    """The reduction loops outside loops over tiles."""
+    return [loop for loop in anchor.loops[: _first_step(anchor)] if loop in anchor.reduce_loops]
 
 
 def _body_position(state: State, anchor: Stage, chain: list[tuple[str, str]]) -> int:
@@ -251,7 +275,8 @@ def _operand(
         loads, step = (count * lanes / ACROSS for count in (loads, step))
     along = axes_of(anchor, read, len(read.indices) - 1)
     unaligned = vector in along and len(along) > 1 and source.layout is None
-    return Operand(read.tensor.name, lines, spans, loads, step, unaligned)
+    jumps = lines * (_neighbours(spans) <= FEW)
+    return Operand(read.tensor.name, lines, jumps, spans, loads, step, unaligned)
 
 
 def _loads(read: Read, by_axis: Mapping[Axis, Any], vector: str | None, lanes: int) -> Column:
@@ -311,12 +336,20 @@ def _spans(
     return [(inner, 1), *((count, strides[dim] * size // LINE) for count, dim in rows)]
 
 
+def _neighbours(spans: list[tuple[Column, Number]]) -> Column:
+    """Cache lines that lie within a page of each other, of a block's: what hardware fetches ahead of."""
+    found: Column = np.float64(1)  # type: ignore[assignment]
+    for count, distance in spans:
+        found = found * np.where(distance < PAGE, count, 1.0)
+    return found
+
+
 def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column, Column, Column]:
     """Bytes written by the stages before and after the anchor's, over the whole run, the length of the rows of the last
     one before it, how many of their elements are gathered, and the arithmetic operations that all of them take."""
     total, row, gathered, operations = column(0), column(1), column(0), column(0)
     feeding = producers(state, anchor.name)
-    inside = None if anchor.attach is None else anchor.attach[0]
+    inside = None if anchor.attach is None or _reduction_blocks(anchor) else anchor.attach[0]
     peeled = bool(state.stages[state.output].details.partitions)  # what borders test is known inside of blocks
     for name, stage in state.stages.items():
         after = stage.attach is None and name not in (anchor.name, inside)
@@ -324,10 +357,8 @@ def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[C
             continue
         axes = bounds.stages[stage.name].axes
         times = column(1)
-        if stage.attach is not None:
-            parent, loop = state.stages[stage.attach[0]], stage.attach[1]
-            for outer in parent.loops[: parent.loops.index(loop) + 1]:
-                times = times * column(bounds.stages[parent.name].extents[outer])
+        for outer, loop in loop_chain(state, stage)[: -len(stage.loops)]:
+            times = times * column(bounds.stages[outer].extents[loop])
         sizes = [column(axes[axis.name]) for axis in stage.tensor.axes]
         if stage.details.folded is not None:  # each iteration computes what is new
             sizes[stage.details.folded[0]] = column(1)

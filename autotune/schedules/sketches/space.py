@@ -13,6 +13,7 @@ from autotune.schedules.sketches.element_blocks import element_blocks
 from autotune.schedules.sketches.inline import inline
 from autotune.schedules.sketches.packing import pack_constants
 from autotune.schedules.sketches.parallel import parallel_blocks
+from autotune.schedules.sketches.reduction_blocks import reduction_blocks
 from autotune.schedules.sketches.remaining import remaining
 from autotune.schedules.sketches.rows import rows
 from autotune.schedules.sketches.staging import stage_operands
@@ -31,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     inline,  # element-wise stages vanish first, so that the others see the expressions that remain
     rows,  # where every reduction reads its elements once
     transposing,  # where there is nothing but an output that reads across rows
+    reduction_blocks,  # where the caches hold neither of the operands
     cache_write,  # chooses the anchor
     vector_axis,
     tiling,

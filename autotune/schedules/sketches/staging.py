@@ -64,6 +64,7 @@ def _block_loop(draft: Draft, name: str) -> str | None:
             strict=True,
         )
     )
+    own.update((axis.name, axis.name) for axis in stage.tensor.reduce_axes)  # blocks of the reduction
     inside = [loop for loop in draft.outer if own[loop.rsplit(".", 1)[0]] in used]
     return inside[-1] if inside else None
 

@@ -19,15 +19,16 @@ from dataclasses import replace
 from itertools import product
 
 from autotune.schedules.sketches.draft import Draft, axes_of, block_choices, knob, tile_choices
-from autotune.schedules.state import reads
+from autotune.schedules.state import Stage, reads
 from autotune.tensor_expr import dtypes
+from autotune.tensor_expr.expr import Axis
 
 BLOCK_BYTES = 16  # of neighbouring columns, which interleaving instructions turn into rows
 
 
 def tiling(draft: Draft) -> list[Draft]:
     """One alternative per order of the blocks, of the tiles, and of the reduction loops."""
-    if draft.anchor is None:
+    if draft.anchor is None or draft.outer:
         return [draft]
     drafts = []
     orders = axis_orders(draft)
@@ -44,15 +45,19 @@ def tiling(draft: Draft) -> list[Draft]:
     return drafts
 
 
-def axis_orders(draft: Draft) -> dict[str, tuple[str, ...]]:
-    """The output's axes with those of one operand before those of the other, and the other way round, by name."""
-    stage = draft.anchor_stage
+def axis_groups(stage: Stage) -> tuple[list[str], dict[str, list[str]]]:
+    """The axes that several operands depend on, or none, and those of one operand alone, by its name."""
     groups: dict[frozenset[str], list[str]] = {}
     for axis in stage.tensor.axes:
         operands = frozenset(read.tensor.name for read in reads(stage.tensor) if axis.name in axes_of(stage, read))
         groups.setdefault(operands, []).append(axis.name)
     shared = [axis for operands, axes in groups.items() if len(operands) != 1 for axis in axes]
-    single = {next(iter(operands)): axes for operands, axes in groups.items() if len(operands) == 1}
+    return shared, {next(iter(operands)): axes for operands, axes in groups.items() if len(operands) == 1}
+
+
+def axis_orders(draft: Draft) -> dict[str, tuple[str, ...]]:
+    """The output's axes with those of one operand before those of the other, and the other way round, by name."""
+    shared, single = axis_groups(draft.anchor_stage)
     orders: dict[str, tuple[str, ...]] = {}
     for first in single:
         rest = [axis for name, axes in single.items() if name != first for axis in axes]
@@ -65,7 +70,6 @@ def _tile(
 ) -> Draft:
     anchor, out = draft.anchor, draft.out
     assert anchor is not None
-    lanes = draft.lanes(anchor)
     if crossing:
         draft = draft.step("cache_read", anchor, out)
     names = dict(
@@ -76,10 +80,7 @@ def _tile(
         )
     )
     for axis in draft.anchor_stage.tensor.axes:
-        if axis.name == draft.vector:
-            register = tuple(lanes * count for count in range(1, 5) if (count - 1) * lanes < axis.extent)
-        else:
-            register = tile_choices(axis.extent, 30)
+        register = register_choices(draft, axis)
         blocks = block_choices(-(-axis.extent // max(1, register[0])))
         own = names[axis.name]
         draft = draft.step("split", out, own, [knob(f"{own}.block", blocks), knob(f"{own}.tile", register)])
@@ -94,6 +95,14 @@ def _tile(
     draft = draft.step("compute_at", anchor, out, order[-1])
     draft = replace(draft, outer=tuple(order[: len(names)]), middle=tuple(order[len(names) :]))
     return _register_tile(draft, reducing)
+
+
+def register_choices(draft: Draft, axis: Axis) -> tuple[int, ...]:
+    """Extents of a register tile along one of the anchor's axes."""
+    if axis.name != draft.vector:
+        return tile_choices(axis.extent, 30)
+    lanes = draft.lanes(draft.anchor_stage.name)
+    return tuple(lanes * count for count in range(1, 5) if (count - 1) * lanes < axis.extent)
 
 
 def _crossing(draft: Draft) -> str | None:

@@ -15,7 +15,7 @@ def vector_axis(draft: Draft) -> list[Draft]:
     Where an axis is not the output's innermost one, the register tile is transposed as it is stored. Where each
     would need copies, every second element will do, too: generators pick them out of whole vectors.
     """
-    if draft.anchor is None:
+    if draft.anchor is None or draft.vector is not None:
         return [draft]
     stage = draft.anchor_stage
     operands, axes = reads(stage.tensor), [axis.name for axis in stage.tensor.axes if axis.extent > 1]
