@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,3 +143,45 @@ def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(at.UsageError, match=r"needs Optuna, which is an extra: pip install 'autotune\[optuna\]'"):
         at.tune("matmul", strategy="optuna", **SIZES)
+
+
+class Model:
+    """Knows nothing, or does one thing wrong."""
+
+    def __init__(self, **wrong: object) -> None:
+        vars(self).update(wrong)
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        return np.zeros(len(features))
+
+    spread = predict
+
+    def update(self, features: np.ndarray, log_seconds: np.ndarray) -> None:
+        pass
+
+
+def bug(*arguments: object) -> None:
+    raise ZeroDivisionError("a bug\nof mine")
+
+
+NOT_NUMBERS = "cost model Model returned from {} what is not a finite number for each of "
+
+
+@pytest.mark.parametrize(
+    ("strategy", "wrong", "sentence"),
+    [
+        ("random", {"predict": bug}, "cost model Model raised ZeroDivisionError in predict: a bug of mine"),
+        ("evolutionary", {"predict": bug}, "cost model Model raised ZeroDivisionError in predict: a bug of mine"),
+        ("evolutionary", {"update": bug}, "cost model Model raised ZeroDivisionError in update: a bug of mine"),
+        ("expected_improvement", {"spread": lambda features: None}, NOT_NUMBERS.format("spread")),
+        ("evolutionary", {"predict": lambda features: np.zeros(1)}, NOT_NUMBERS.format("predict")),
+        ("random", {"predict": lambda features: np.full(len(features), np.nan)}, NOT_NUMBERS.format("predict")),
+        ("random", {"predict": lambda features: "fast"}, NOT_NUMBERS.format("predict")),
+    ],
+)
+def test_a_cost_model_that_fails_ends_the_search_with_the_best_so_far(
+    tmp_path: Path, strategy: str, wrong: dict[str, object], sentence: str
+) -> None:
+    options: dict[str, Any] = {"strategy": strategy, "database": tmp_path / "tuning.db", **SIZES}
+    result = at.tune("matmul", trials=40, cost_model=Model(**wrong), **options)
+    assert result.stopped.startswith(sentence) and result.seconds and result.verified and result.trials < 40

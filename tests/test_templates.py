@@ -12,7 +12,9 @@ import autotune as at
 from autotune.api import tuning_task
 from autotune.cli.entry import run
 from autotune.search.given import given_space
+from autotune.search.lookup import find_schedule
 from autotune.targets.host import native_target
+from autotune.tensor_expr.operators import get_operator
 
 SIZE = {"m": 37, "n": 53, "k": 29}
 
@@ -114,7 +116,15 @@ def broken(cfg: at.Config, output: at.Tensor) -> at.Schedule:
     raise KeyError("nothing")
 
 
+def endless(cfg: at.Config, output: at.Tensor) -> at.Schedule:
+    schedule = at.create_schedule(output)
+    while cfg.define_choice("more", [True, False]):
+        pass
+    return schedule
+
+
 FAILING = {
+    "template endless raised UsageError: choice 'more' comes after 256 others": endless,
     "template broken raised KeyError: 'nothing'": broken,
     "template <lambda> returned None; it must return a Schedule": lambda cfg, output: None,
     "template <lambda> raised TypeError: ": lambda: None,
@@ -142,10 +152,27 @@ def test_what_goes_wrong_in_a_template_is_one_sentence(sentence: str) -> None:
     assert own.problem.startswith(sentence) and not own.space.sketches and "\n" not in own.problem
 
 
-def test_a_template_that_fails_leaves_the_default_schedule(tmp_path: Path) -> None:
+def untuned(**size: int) -> at.Schedule:
+    """What ``build`` takes where no database has anything."""
+    return find_schedule(get_operator("matmul")(**size), native_target()).schedule
+
+
+def test_a_template_that_fails_leaves_what_needs_no_search(tmp_path: Path) -> None:
     result = at.tune("matmul", trials=8, template=broken, database=tmp_path / "tuning.db", **SIZE)
     assert result.stopped == "template broken raised KeyError: 'nothing'"
-    assert result.trials == 0 and result.schedule.steps == () and result.source == "default"
+    assert result.trials == 0 and result.source == "analytic" and result.seconds
+    assert result.schedule is not None and result.schedule.text == untuned(**SIZE).text
+
+
+def test_no_template_is_slower_than_what_needs_no_search(tmp_path: Path) -> None:
+    def scalar(cfg: at.Config, output: at.Tensor) -> at.Schedule:
+        return at.create_schedule(output).split(output.name, "i", cfg.define_split("t", 64))
+
+    size = {"m": 64, "n": 64, "k": 64}
+    result = at.tune("matmul", trials=2, template=scalar, database=tmp_path / "tuning.db", **size)
+    assert (result.trials, result.source, result.failed) == (2, "analytic", 0)
+    assert result.schedule is not None and result.schedule.text == untuned(**size).text
+    assert at.find("matmul", database=tmp_path / "tuning.db", **size).schedule.text == result.schedule.text
 
 
 def test_what_a_person_wrote_is_tried_whatever_the_model_thinks_of_it() -> None:

@@ -22,5 +22,5 @@ def load_object(named: str) -> Any:
         sys.path.insert(0, here)
     try:
         return reduce(getattr, name.split("."), import_module(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{named!r} cannot be loaded: {type(error).__name__}: {error}") from None

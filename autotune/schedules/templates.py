@@ -24,6 +24,7 @@ from autotune.tensor_expr.tensor import Tensor
 
 MOST = 256  # sketches of a template: evaluation costs per sketch
 CALLS = 4096  # of a template, most of them in vain
+DEEPEST = 256  # choices in one call: one that never ends defines more
 T = TypeVar("T")
 Function: TypeAlias = "Callable[[Config, Tensor], Schedule]"
 
@@ -114,6 +115,8 @@ class Config:
         if not options:
             raise UsageError(f"choice {name!r} has no options")
         place = len(self.counts)
+        if place == DEEPEST:
+            raise UsageError(f"choice {name!r} comes after {DEEPEST} others, the most that a template may define")
         taken = self._path[place] if place < len(self._path) else 0
         self.counts.append(len(options))
         self.label.append(f"{name} {_words(options[taken])}")

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from autotune.measure.builders import BuildResult
 from autotune.schedules.schedule import Schedule
 from autotune.search.history import trial_record
-from autotune.search.lookup import analytic_choice
+from autotune.search.lookup import Asked
 from autotune.search.options import TuneOptions
 from autotune.search.space import SearchSpace
 from autotune.search.task import TuningTask
 from autotune.search.workbench import Workbench
 from autotune.search.yardstick import Yardstick
-from autotune.tensor_expr.algorithms import DIRECT, algorithm_of, executed_flops
+from autotune.tensor_expr.algorithms import DIRECT, algorithm_of, definitions, executed_flops
 from autotune.tuning_logs import Record, TuningDatabase
 
 _ENDS_THE_RACE = ("crash", "timeout", "memory", "load-error")
@@ -74,12 +74,20 @@ def refused_best(task: TuningTask, database: TuningDatabase, accepted: Collectio
     ]
 
 
-def unsearched(task: TuningTask, space: SearchSpace | None) -> list[Contestant]:
-    """What can be had without any trial, the better first: the analytic choice, and the schedule of no steps."""
-    chosen = analytic_choice(space, task.target)
-    name, output = next(iter(space.definitions.items())) if space else (DIRECT, task.workload.output)
+def unsearched(task: TuningTask, algorithms: tuple[str, ...] | None, space: SearchSpace | None) -> list[Contestant]:
+    """What can be had without any trial, the better first: the analytic choice as ``autotune.build`` takes it, whatever
+    space is searched, and the schedule of no steps.
+
+    ``space`` is the search's, if the rules made it: where it is the one that ``build`` chooses from, it is not made
+    again.
+    """
+    accepted = algorithms or (DIRECT,)
+    asked = Asked(task.workload, task.target, task.threads, accepted)
+    if space is not None and space.definitions.keys() == definitions(task.workload, accepted).keys():
+        asked.space = space
+    name, output = next(iter(definitions(task.workload, algorithms).items()))
     default = Schedule(output, algorithm=name)
-    found = [] if chosen is None else [Contestant(chosen, "analytic", chosen.text)]
+    found = [] if asked.analytic is None else [Contestant(asked.analytic, "analytic", asked.analytic.text)]
     return [*found, Contestant(default, "default", default.text)]
 
 

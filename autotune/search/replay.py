@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from autotune.cost_model.guard import GuardedModel
 from autotune.cost_model.models import CostModel, make_cost_model
 from autotune.cost_model.transfer import warm_start
 from autotune.errors import AutotuneError, UsageError
@@ -106,8 +107,9 @@ def replay(
     history = load_history(database, task, space, run.options["after"])
     if run.options.get("transfer"):
         warm_start(chosen, database, task, space.target, run.seed, history.after)
-    searching = make_strategy(options.strategy, space, chosen, run.seed)
-    exploration = Exploration(space, searching, chosen, options, history)
+    predictor = GuardedModel(chosen)
+    searching = make_strategy(options.strategy, space, predictor, run.seed)
+    exploration = Exploration(space, searching, predictor, options, history)
     trials, divergence = _follow(exploration, log)
     if not divergence and len(trials) < (total := sum(map(len, log.values()))):
         divergence = f"the log has {total} trials, and the replay proposes no more than {len(trials)}"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from autotune.cost_model.guard import GuardedModel, ModelError
 from autotune.cost_model.models import CostModel, make_cost_model
 from autotune.cost_model.roofline import roof
 from autotune.cost_model.rounds import Round
@@ -76,10 +77,12 @@ class Tuner:
         self._watch = _Stopwatch()
         self.deadline = None if self.options.budget is None else time.monotonic() + self.options.budget
         self.space, self._problem = (space, problem) if space else _space(task, self.options)
+        self._given = space is not None
         self._flops = {name: executed_flops(task.workload, name) for name in self.space.definitions}
         self._refused = 0
         self.model = model or make_cost_model(self.options.cost_model, self.options.seed)
-        self.strategy = GuardedStrategy(self.options.strategy, self.space, self.model, self.options.seed)
+        self._predictor = GuardedModel(self.model)
+        self.strategy = GuardedStrategy(self.options.strategy, self.space, self._predictor, self.options.seed)
         self._limit = roof(task.workload, task.target).kind
         self.run_id = uuid.uuid4().hex
         self.tally = Tally()
@@ -110,7 +113,7 @@ class Tuner:
         if self.options.transfer:
             key, target = self.task.key, self.task.target
             warm_start(self.model, self.database, key, target, self.options.seed, history.after)
-        self._exploration = Exploration(self.space, self.strategy, self.model, self.options, history)
+        self._exploration = Exploration(self.space, self.strategy, self._predictor, self.options, history)
         self._watch.lap("resume")
         self._tell("on_start", self.progress())
 
@@ -124,6 +127,8 @@ class Tuner:
         pipeline = Pipeline(bench)
         try:
             return self._search(self._exploration, pipeline, trials)
+        except ModelError as error:
+            return str(error)
         finally:
             pipeline.abandon()
 
@@ -238,7 +243,7 @@ class Tuner:
 
     @cached_property
     def _stand_ins(self) -> list[Contestant]:
-        return unsearched(self.task, self.space)
+        return unsearched(self.task, self.options.algorithms, None if self._given else self.space)
 
     def _unconfirmed(self) -> Winner:
         """The best trial, or else what needs no trial and was not measured."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from autotune.cost_model.guard import ModelError
 from autotune.cost_model.models import CostModel
 from autotune.errors import UsageError
 from autotune.search.space import Evaluated, Key, SearchSpace
@@ -55,6 +56,9 @@ class GuardedStrategy:
             self._raised("observed", error)
 
     def _raised(self, did: str, error: Exception) -> None:
+        if isinstance(error, ModelError):  # not the strategy's fault
+            self.fault = str(error)
+            return
         text = " ".join(str(error).split())[:200]
         self.fault = f"strategy {self.name} raised {type(error).__name__} when it {did}" + (f": {text}" if text else "")
 
