@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from test_tuning_logs import TASK, make_record, make_run, make_version1, make_ve
 
 from autotune.tuning_logs import Database, DatabaseError
 from autotune.tuning_logs.checking import check, salvage
+from autotune.tuning_logs.interchange import export_lines
 from autotune.tuning_logs.pages import File
 from autotune.tuning_logs.schema import COLUMNS
+from autotune.tuning_logs.summary import summarize, summarize_runs
 
 RECORDS = 400
 
@@ -131,6 +133,24 @@ class TestDamage:
             assert check(saved).problems == []
             assert stored(saved) <= before and path.read_bytes() == damaged
         assert detected > 20
+
+    @pytest.mark.parametrize("name", [b"checksun", b"checks\xc1m"])
+    @pytest.mark.parametrize("table", [b"records", b"runs", b"workloads"])
+    def test_a_flip_in_the_name_of_a_column(self, whole: Path, tmp_path: Path, table: bytes, name: bytes) -> None:
+        """SQLite's own sentence quotes the name, which need not be text any more."""
+        content = whole.read_bytes()
+        begin = content.index(b'CREATE TABLE "%s"' % table)
+        place = content.index(b"checksum", begin)
+        path = copy_of(whole, content[:place] + name + content[place + 8 :], tmp_path)
+        assert check(path).problems
+        with suppress(DatabaseError), Database.open(path, readonly=True) as database:
+            for question in (Database.tasks, lambda d: [*export_lines(d)], summarize, summarize_runs):
+                with suppress(DatabaseError):
+                    question(database)
+        with suppress(DatabaseError), Database.open(path) as database:
+            database.start_run(make_run("new"), TASK)
+        salvage(path, tmp_path / "saved.db")
+        assert stored(tmp_path / "saved.db") == stored(whole)
 
     def test_a_flip_costs_no_more_than_its_page(self, whole: Path, tmp_path: Path) -> None:
         content, before = bytearray(whole.read_bytes()), stored(whole)

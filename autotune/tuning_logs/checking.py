@@ -96,6 +96,8 @@ def _check_rows(database: Database, table: str, report: Checked) -> None:
                 report.problems.append(f"row {number} of audit does not follow from the one before it")
     except DatabaseError as error:
         report.problems.append(f"{table}: {error}")
+    except LookupError as error:
+        report.problems.append(f"{table} has no column {error}")
 
 
 def _problem(table: str, row: Mapping[str, Any]) -> str | None:

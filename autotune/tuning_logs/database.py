@@ -380,7 +380,7 @@ class Database(Store):
         """What ``read`` makes of a row. Raises DatabaseError where that is damaged."""
         try:
             return read(row)
-        except (ValueError, TypeError, AttributeError, AutotuneError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, AutotuneError) as error:
             raise DatabaseError(f"{self.path} is damaged: {what} makes no sense ({error})") from error
 
 

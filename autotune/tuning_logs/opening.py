@@ -57,6 +57,8 @@ class explained:
             text = str(error)
             meaning = next((meaning for part, meaning in _CAUSES if part in text), f"cannot be used: {text}")
             raise DatabaseError(f"{self.path} {meaning}") from error
+        if isinstance(error, UnicodeDecodeError):  # of a sentence of SQLite's that quotes what is damaged
+            raise DatabaseError(f"{self.path} is damaged; it was left as it is") from error
         if isinstance(error, OSError):
             raise DatabaseError(f"{self.path} cannot be used as a tuning database: {error.strerror}") from error
 
