@@ -528,7 +528,7 @@ def test_the_face_and_the_command_line(
     server: Served, tokens: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(interchange, "_PAGE", 7)
+    monkeypatch.setattr(interchange, "_PAGE", 400)
     monkeypatch.setenv("AUTOTUNE_TOKEN", tokens["ci"])
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     small = {"m": 16, "n": 16, "k": 16}
