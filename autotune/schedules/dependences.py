@@ -37,19 +37,24 @@ def carried(stage: Stage) -> Mapping[str, str]:
 
 def independent_loops(stage: Stage) -> tuple[str, ...]:
     """The loops whose iterations may run at once."""
-    return tuple(loop for loop in stage.loops if loop not in carried(stage))
+    dependent = carried(stage)
+    return tuple(loop for loop in stage.loops if loop not in dependent)
 
 
 def permutable(stage: Stage, order: Sequence[str]) -> bool:
     """Whether the stage's loops may stand in another order."""
-    ordered = [loop for loop in stage.loops if carried(stage).get(loop) == ORDERED]
+    ordered = _ordered(stage)
     return [loop for loop in order if loop in ordered] == ordered
+
+
+def _ordered(stage: Stage) -> list[str]:
+    return [loop for loop, dependence in carried(stage).items() if dependence == ORDERED]
 
 
 def check_permutable(stage: Stage, order: Sequence[str]) -> None:
     """Refuse an order of loops in which iterations that must follow each other would not."""
     if not permutable(stage, order):
-        ordered = ", ".join(loop for loop in stage.loops if carried(stage).get(loop) == ORDERED)
+        ordered = ", ".join(_ordered(stage))
         raise ScheduleError(
             f"stage {stage.name!r}: each iteration of {ordered} needs the one before it; these must stay in this order"
         )

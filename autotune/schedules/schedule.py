@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 from autotune.display import html
@@ -48,7 +48,8 @@ class Schedule:
 
     def replay(self, values: Mapping[str, Number]) -> State:
         """The state after all steps with the knobs at ``values``: numbers, or one column of numbers per knob."""
-        count, state = _without_knobs(self.output, self.steps)
+        count = _until_knobs(self.steps)
+        state = _taken(self.output, self.steps[:count])
         for step in self.steps[count:]:
             state = step.resolve(values).taken(state)
         return state
@@ -154,14 +155,15 @@ def _distinct(steps: tuple[Step, ...]) -> tuple[Knob, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _without_knobs(output: Tensor, steps: tuple[Step, ...]) -> tuple[int, State]:
-    """How many steps come before the first knob, and the state after them, which is the same for every replay."""
-    state = State.initial(output)
-    for count, step in enumerate(steps):
-        if step.knobs():
-            return count, state
-        state = step.taken(state)
-    return len(steps), state
+def _until_knobs(steps: tuple[Step, ...]) -> int:
+    """How many steps come before the first knob."""
+    return next((count for count, step in enumerate(steps) if step.knobs()), len(steps))
+
+
+@lru_cache(maxsize=1024)
+def _taken(output: Tensor, steps: tuple[Step, ...]) -> State:
+    """The state after steps without knobs, which is the same for every replay, and which many sketches share."""
+    return reduce(lambda state, step: step.taken(state), steps, State.initial(output))
 
 
 def create_schedule(output: Output | Workload, algorithm: str = DIRECT) -> Schedule:

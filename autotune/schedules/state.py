@@ -111,7 +111,7 @@ class Stage:
         return self._loops_of({self.tensor.scan_axis.name} if self.tensor.scan_axis is not None else set())
 
     def _loops_of(self, found: set[str]) -> frozenset[str]:
-        for relation in self.relations:
+        for relation in self.relations if found else ():
             if found.intersection(consumed(relation)):
                 found.update(produced(relation))
         return frozenset(found)

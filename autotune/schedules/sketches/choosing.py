@@ -9,17 +9,26 @@ An element of ``select(u == 0, .., select(u == 1, .., ..))`` costs all of its al
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from autotune.schedules.sketches.draft import Draft
 from autotune.schedules.state import Stage
 from autotune.tensor_expr.expr import Axis, Binary, Compare, Const, Expr, Select, walk
+from autotune.tensor_expr.tensor import Tensor
 
 MOST = 8  # ways that are written out
 
 
 def choosing_axes(stage: Stage) -> dict[str, int]:
     """The axes that decide how an element is computed, and after how many steps each decides so again."""
+    return dict(_choosing(stage.tensor))
+
+
+@lru_cache(maxsize=1024)
+def _choosing(tensor: Tensor) -> Mapping[str, int]:
     found: dict[str, int] = {}
-    for node in walk(stage.tensor.bodies):
+    for node in walk(tensor.bodies):
         if isinstance(node, Select) and isinstance(node.condition, Compare) and node.condition.op == "eq":
             axis, period = _periodic(node.condition.a)
             if axis is not None and 1 < period <= MOST:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -79,6 +80,7 @@ def axes_of(stage: Stage, read: Read, dim: int | None = None) -> set[str]:
     return {node.name for node in walk(indices) if isinstance(node, Axis)}
 
 
+@lru_cache(maxsize=4096)
 def lane_step(read: Read, axis: str) -> int | None:
     """How many elements of the innermost dimension one step along ``axis`` moves; 0 where it moves nothing at all.
 

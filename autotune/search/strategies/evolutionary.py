@@ -53,15 +53,18 @@ class EvolutionaryStrategy:
         """Descendants of the best measured and the best predicted candidates, best first by the model."""
         own = self.memory.best(self.PARENTS // 2)
         kept = own.join(predicted.take(np.arange(min(self.PARENTS - len(own), len(predicted)))))
-        kept = kept.take(of_few_sketches(kept, self.model.predict(kept.features), self.SKETCHES))
+        scores = self.model.predict(kept.features)
+        rows = of_few_sketches(kept, scores, self.SKETCHES)
+        kept, scores = kept.take(rows), scores[rows]
         for _ in range(self.GENERATIONS):
-            front = ranked(kept, self.model.predict).population
-            front = front.take(distinct(front.take(np.arange(min(4 * self.PARENTS, len(front)))))[: self.PARENTS])
+            front = kept.population.take(np.argsort(scores, kind="stable")[: 4 * self.PARENTS])
+            front = front.take(distinct(front)[: self.PARENTS])
             if not len(front):
                 break
             children = self.space.evaluate(self._children(front))
-            kept = kept.join(children.take(np.flatnonzero(children.legal)))
-        return ranked(kept, self.model.predict)
+            children = children.take(np.flatnonzero(children.legal))
+            kept, scores = kept.join(children), np.concatenate([scores, self.model.predict(children.features)])
+        return kept.take(np.argsort(scores, kind="stable"))
 
     def _children(self, parents: Population) -> Population:
         """Each child is a parent with some knobs moved, or mixed with another parent of its sketch."""

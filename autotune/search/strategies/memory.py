@@ -113,12 +113,11 @@ def ranked(candidates: Evaluated, score: Callable[[np.ndarray], np.ndarray]) -> 
     return candidates.take(np.argsort(score(candidates.features), kind="stable"))
 
 
-def distinct(population: Population) -> list[int]:
-    """The rows of candidates, each candidate once."""
-    found: dict[Key, int] = {}
-    for row in range(len(population)):
-        found.setdefault(population.key(row), row)
-    return list(found.values())
+def distinct(population: Population) -> np.ndarray:
+    """The rows of candidates, each candidate once, where it comes first."""
+    keys = np.ascontiguousarray(np.column_stack([population.sketch, population.genes]))
+    as_bytes = keys.view(np.dtype((np.void, keys.itemsize * keys.shape[1]))).ravel()
+    return np.sort(np.unique(as_bytes, return_index=True)[1])
 
 
 def _look(candidates: Evaluated, row: int) -> tuple[int, bytes]:
