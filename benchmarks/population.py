@@ -47,6 +47,11 @@ WORKLOADS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("dense", {"batch": 16, "in_features": 1024, "out_features": 640}),
     ("dense", {"batch": 8, "in_features": 48, "out_features": 80}),
     ("conv2d_transpose", {"in_channels": 6, "out_channels": 20, "height": 7, "width": 5}),
+    ("softmax", {"shape": (17, 100)}),
+    ("softmax", {"shape": (24, 256)}),
+    ("reduce_sum", {"shape": (37, 130), "axes": (1,)}),
+    ("reduce_sum", {"shape": (32, 512), "axes": (1,)}),
+    ("layer_norm", {"shape": (20, 96)}),
 )
 
 
@@ -165,7 +170,7 @@ def compare(schedule: Schedule, target: Target, tally: Tally) -> None:
         return
     where = f"{schedule.text} {anchor}"
     copied = {read.tensor.name for read in reads(state.stages[anchor].tensor) if not read.tensor.is_placeholder}
-    updates = counted["updates", anchor] + counted["updates", f"{anchor}.sum"]
+    updates = counted["updates", anchor] + counted["updates", f"{anchor}.sum"]  # in memory, and in registers
     trips = (nest.tiles * nest.steps * nest.accumulators * nest.unrolled)[0]
     tally.compare("updates", trips, updates, bool((nest.copies == 1)[0] and nest.fill[0] == 1), where)
     exact = divides(Bounds(state))

@@ -25,15 +25,13 @@ from typing import Any
 
 import click
 import numpy as np
+from evaluation import spaces, speed
 from rich.console import Console
 from rich.table import Table
 
 import autotune as at
-from autotune.cost_model.models import make_cost_model
 from autotune.search.events import Listener, Progress, TuneResult
-from autotune.search.space import SearchSpace
 from autotune.search.strategies import strategies
-from autotune.targets.host import native_target
 from autotune.tensor_expr.operators import get_operator
 from autotune.tuning_logs import Record
 
@@ -119,16 +117,10 @@ def search(
 def throughput(seeds: int, trials: int) -> dict[str, Any]:
     """Candidates a second on one core (CPU time), and a whole search of the default convolution."""
     workload = at.conv2d()
-    space = SearchSpace(workload.output, native_target())
-    generator = np.random.default_rng(0)
-    model = make_cost_model("xgboost", 0)
-    warm = space.evaluate(space.sample(generator, 1024))
-    model.update(warm.features, generator.random(1024))
-    count, began = 1 << 16, time.process_time()
-    for _ in range(4):
-        features = space.evaluate(space.sample(generator, count // 4)).features
-        model.predict(features)
-    row: dict[str, Any] = {"candidates_per_second": count / (time.process_time() - began), "runs": []}
+    speeds = {name: speed(make) for name, make in spaces().items()}
+    row: dict[str, Any] = {
+        "candidates_per_second": speeds["conv2d, all definitions"]["evaluated"], "speeds": speeds, "runs": []
+    }  # fmt: skip
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "t.db")
