@@ -19,14 +19,14 @@ from typing import Any
 import click
 import numpy as np
 
-from autotune.cost_model.nest import describe
+from autotune.cost_model.nest import copying, describe
 from autotune.errors import AutotuneError
 from autotune.lowering.ir import For, Function, If, Stmt, Store, Together, children, loads, statements, stores
 from autotune.lowering.pipeline import lower
 from autotune.schedules.bounds import Bounds, product
 from autotune.schedules.schedule import Schedule
 from autotune.schedules.sketches.draft import find_anchor
-from autotune.schedules.state import Split, reads
+from autotune.schedules.state import Split
 from autotune.search.space import SearchSpace
 from autotune.targets.facts import X86_AVX512, Target
 from autotune.tensor_expr import dtypes
@@ -169,7 +169,7 @@ def compare(schedule: Schedule, target: Target, tally: Tally) -> None:
         tally.skipped[f"lowering refuses it: {error}"[:60]] += 1
         return
     where = f"{schedule.text} {anchor}"
-    copied = {read.tensor.name for read in reads(state.stages[anchor].tensor) if not read.tensor.is_placeholder}
+    copied = [stage.name for stage in copying(state, state.stages[anchor])]
     updates = counted["updates", anchor] + counted["updates", f"{anchor}.sum"]  # in memory, and in registers
     trips = (nest.tiles * nest.steps * nest.accumulators * nest.unrolled)[0]
     tally.compare("updates", trips, updates, bool((nest.copies == 1)[0] and nest.fill[0] == 1), where)

@@ -344,17 +344,26 @@ def _neighbours(spans: list[tuple[Column, Number]]) -> Column:
     return found
 
 
+def copying(state: State, anchor: Stage) -> list[Stage]:
+    """The stages before and after the anchor's, whose bytes are ``copied``; not the one that it is computed in."""
+    feeding = producers(state, anchor.name)
+    inside = None if anchor.attach is None or _reduction_blocks(anchor) else anchor.attach[0]
+    own = (anchor.name, inside)
+    return [
+        stage
+        for name, stage in state.stages.items()
+        if not stage.tensor.is_placeholder and (name in feeding or (stage.attach is None and name not in own))
+    ]
+
+
 def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[Column, Column, Column, Column]:
     """Bytes written by the stages before and after the anchor's, over the whole run, the length of the rows of the last
     one before it, how many of their elements are gathered, and the arithmetic operations that all of them take."""
     total, row, gathered, operations = column(0), column(1), column(0), column(0)
     feeding = producers(state, anchor.name)
-    inside = None if anchor.attach is None or _reduction_blocks(anchor) else anchor.attach[0]
     peeled = bool(state.stages[state.output].details.partitions)  # what borders test is known inside of blocks
-    for name, stage in state.stages.items():
-        after = stage.attach is None and name not in (anchor.name, inside)
-        if stage.tensor.is_placeholder or not (name in feeding or after):
-            continue
+    for stage in copying(state, anchor):
+        name = stage.name
         axes = bounds.stages[stage.name].axes
         times = column(1)
         for outer, loop in loop_chain(state, stage)[: -len(stage.loops)]:
