@@ -103,6 +103,8 @@ def tune(
     what = operator.output if isinstance(operator, Schedule) else operator
     task = replace(tuning_task(what, target, threads, **params), cache=cache)
     definitions(task.workload, options.algorithms)  # refuses before anything runs
+    if given is not None and options.algorithms and DIRECT not in options.algorithms:
+        raise UsageError("a template schedules the operator's own definition: algorithms must have 'direct' among them")
     model = make_cost_model(cost_model, options.seed)
     own = given_space(task, given) if given is not None else None
     with open_database(database) as opened:
@@ -158,20 +160,24 @@ def _weighted(
 
 
 def replay(
-    run: str, database: Where = None, operator: What | None = None, *, strategy: str | Factory | None = None,
-    cost_model: str | CostModel | None = None, **params: int | str | bool,
+    run: str, database: Where = None, operator: What | Schedule | None = None, *,
+    strategy: str | Factory | None = None, cost_model: str | CostModel | None = None,
+    template: Template | Function | None = None, **params: int | str | bool,
 ) -> Replay:  # fmt: skip
     """Run a search again from its log, without measuring anything, and compare what it proposes with the log.
 
     ``run`` is how the run's name begins. What the log can only name is given again: the operator where that was an
-    expression, a strategy or cost model of one's own. Raises ``AutotuneError`` where the run is not in the database or
-    cannot be replayed; ``divergence`` of the result says where the replay proposes something else.
+    expression or a schedule with knobs, a strategy, cost model or template of one's own. Raises ``AutotuneError`` where
+    the run is not in the database or cannot be replayed; ``divergence`` of the result says where the replay proposes
+    something else.
     """
-    given = None if operator is None else workload(operator, **params)
+    given = operator if isinstance(operator, Schedule) else template
+    what = operator.output if isinstance(operator, Schedule) else operator
+    work = None if what is None else workload(what, **params)
     with open_for_lookup(database) as opened:
         if not isinstance(opened, Database):
             raise UsageError(f"a replay reads a database file, and there is none at {default_path()}")
-        return replay_run(opened, find_run(opened, run), given, strategy, cost_model)
+        return replay_run(opened, find_run(opened, run), work, strategy, cost_model, given)
 
 
 def build(

@@ -11,7 +11,7 @@ import pytest
 import autotune
 import autotune.tensor_expr as te
 from autotune.cli import main
-from autotune.errors import AutotuneError
+from autotune.errors import AutotuneError, UsageError
 from autotune.search.events import Listener, Progress
 from autotune.search.options import TuneOptions
 from autotune.search.task import TuningTask
@@ -114,3 +114,47 @@ def test_a_search_in_turns_replays(tmp_path: Path) -> None:
         assert result.trials == 26 and len(result.rounds) == 6 and result.untuned_seconds
         replayed = autotune.replay(tuner.run_id, database)
         assert replayed.divergence == "" and len(replayed.trials) == 26
+
+
+def rows(cfg: autotune.Config, output: autotune.Tensor) -> autotune.Schedule:
+    return autotune.create_schedule(output).split("c", "i", cfg.define_split("t", 24))
+
+
+def columns(cfg: autotune.Config, output: autotune.Tensor) -> autotune.Schedule:
+    return autotune.create_schedule(output).split("c", "j", cfg.define_split("t", 24))
+
+
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+def test_a_template_is_given_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    path = tmp_path / "tuning.db"
+    autotune.tune("matmul", trials=4, database=path, template=rows, cache=cache, m=24, n=24, k=8)
+    with Database.open(path) as database:
+        run = database.query("SELECT key FROM runs")[0]["key"]
+    found = autotune.replay(run, path, template=rows)
+    assert len(found.trials) == 4 and not found.divergence
+    with pytest.raises(AutotuneError, match=r"searched template rows \w+, which a log only names"):
+        autotune.replay(run, path)
+    with pytest.raises(AutotuneError, match=r"searched template rows \w+, and what is given is template columns"):
+        autotune.replay(run, path, template=columns)
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    with pytest.raises(SystemExit, match="0"):
+        main(["replay", run, "--db", str(path), "--template", "test_replay:rows"])
+    assert "4 trials, each proposed again" in capsys.readouterr().out
+
+
+def test_a_schedule_with_knobs_is_given_again(tmp_path: Path) -> None:
+    path = tmp_path / "tuning.db"
+    a = te.placeholder((24, 8), name="a")
+    c = te.compute((24, 8), lambda i, j: a[i, j] * 2, name="c")
+    given = autotune.create_schedule(c).split("c", "i", [autotune.Knob("t", (2, 3, 4))])
+    autotune.tune(given, trials=2, database=path)
+    with Database.open(path) as database:
+        run = database.query("SELECT key FROM runs")[0]["key"]
+    assert len(autotune.replay(run, path, given).trials) == 2
+
+
+def test_a_template_is_of_the_operators_own_definition(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="algorithms must have 'direct' among them"):
+        autotune.tune("conv2d", template=rows, algorithms="im2col", database=tmp_path / "tuning.db")

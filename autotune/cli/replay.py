@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from autotune.cli.db.listing import database_option, opened
+from autotune.cli.objects import load_object
 from autotune.cli.report import one_object, plural, speed, table
 from autotune.errors import AutotuneError
 from autotune.search.replay import Replay, find_run, replay
@@ -20,10 +21,14 @@ from autotune.search.replay import Replay, find_run, replay
 )
 @click.argument("run")
 @database_option
+@click.option("--strategy", help="the run's, where that was one of your own, as module:class")
+@click.option("--template", help="the run's, where it had one, as module:function")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object")
-def command(run: str, database: Path | None, as_json: bool) -> None:
+def command(run: str, database: Path | None, strategy: str | None, template: str | None, as_json: bool) -> None:
+    own = load_object(strategy) if strategy and ":" in strategy else strategy
+    given = load_object(template) if template else None
     with opened(database) as found:
-        outcome = replay(found, find_run(found, run))
+        outcome = replay(found, find_run(found, run), strategy=own, given=given)
     click.echo(one_object(_json(outcome)) if as_json else _text(outcome))
     if outcome.divergence:
         raise AutotuneError(outcome.divergence)

@@ -13,12 +13,14 @@ from autotune.cost_model.transfer import warm_start
 from autotune.errors import AutotuneError, UsageError
 from autotune.schedules.sketches import SPACE_VERSION
 from autotune.search.exploration import Batch, Exploration
+from autotune.search.given import Given, given_space
 from autotune.search.history import load_history
 from autotune.search.options import TuneOptions
 from autotune.search.space import SearchSpace
 from autotune.search.strategies import Factory, make_strategy
+from autotune.search.task import TuningTask
 from autotune.targets.facts import TARGETS, Caches, Target
-from autotune.targets.host import native_target
+from autotune.targets.host import host_device, native_target
 from autotune.tensor_expr.algorithms import check_algorithms
 from autotune.tensor_expr.operators import get_operator
 from autotune.tensor_expr.workload import Workload
@@ -78,27 +80,32 @@ def find_run(database: Database, wanted: str) -> Run:
 
 def replay(
     database: Database, run: Run, workload: Workload | None = None, strategy: str | Factory | None = None,
-    model: str | CostModel | None = None,
+    model: str | CostModel | None = None, given: Given | None = None,
 ) -> Replay:  # fmt: skip
     """Run the search of ``run`` again without measuring anything, and compare each proposal with the log's.
 
-    ``workload``, ``strategy`` and ``model`` are needed where the run's were objects of the caller's own, which no log
-    can hold. Raises ``AutotuneError`` where the log does not have all that it takes, or is of another space.
+    ``workload``, ``strategy``, ``model`` and the ``given`` template or schedule are needed where the run's were objects
+    of the caller's own, which no log can hold. Raises ``AutotuneError`` where the log does not have all that it takes,
+    or is of another space.
     """
     task, log = _log(database, run)
-    if str(task.space_version).split()[0] != str(SPACE_VERSION):
-        raise AutotuneError(
-            f"run {run.run_id[:12]} searched version {task.space_version} of the search space, and this release has "
-            f"version {SPACE_VERSION}"
-        )
+    if given is None:
+        _check_space(run, task, str(SPACE_VERSION))
     missing = [name for name in _NEEDED if name not in run.options]
     if missing:
         raise AutotuneError(f"run {run.run_id[:12]} cannot be replayed: its release did not store {missing[0]!r}")
     known = workload or _workload(task)
     if known.text != task.workload.text:
         raise UsageError(f"the run tuned {task.workload.text}, not {known.text}")
-    accepted = check_algorithms(run.options["algorithms"])
-    space = SearchSpace(known, _target(run, task), task.threads, algorithms=accepted)
+    target = _target(run, task)
+    if given is None:
+        space = SearchSpace(known, target, task.threads, algorithms=check_algorithms(run.options["algorithms"]))
+    else:
+        own = given_space(TuningTask(known, target, host_device(), task.threads), given)
+        if own.problem:
+            raise AutotuneError(own.problem)
+        _check_space(run, task, own.task.space)
+        space = own.space
     options = TuneOptions(
         trials=run.options["trials"], batch=run.options["batch"], seed=run.seed,
         strategy=strategy or run.options["strategy"],
@@ -114,6 +121,22 @@ def replay(
     if not divergence and len(trials) < (total := sum(map(len, log.values()))):
         divergence = f"the log has {total} trials, and the replay proposes no more than {len(trials)}"
     return Replay(run, task, known, len(history.records), tuple(trials), divergence)
+
+
+def _check_space(run: Run, task: Task, here: str) -> None:
+    """Refuse a run of another space than that which is called ``here``."""
+    there, name = str(task.space_version).removesuffix(" cold"), f"run {run.run_id[:12]}"
+    if there == here:
+        return
+    if here != str(SPACE_VERSION):
+        raise AutotuneError(f"{name} searched {_space_name(there)}, and what is given is {here}")
+    if " " in there:
+        raise AutotuneError(f"{name} searched {there}, which a log only names: a replay takes it as template=")
+    raise AutotuneError(f"{name} searched {_space_name(there)}, and this release has version {here}")
+
+
+def _space_name(stored: str) -> str:
+    return stored if " " in stored else f"version {stored} of the search space"
 
 
 def _follow(exploration: Exploration, log: _Log) -> tuple[list[Record], str]:
