@@ -17,7 +17,8 @@ import numpy as np
 from autotune.schedules.bounds import Bounds, product
 from autotune.schedules.dependences import producers
 from autotune.schedules.sketches.choosing import choosing_axes
-from autotune.schedules.sketches.draft import axes_of, find_anchor, lane_step
+from autotune.schedules.sketches.draft import axes_of, crosses_rows, find_anchor, lane_step
+from autotune.schedules.sketches.staging import COLUMNS
 from autotune.schedules.state import Number, Stage, State, reads
 from autotune.schedules.tape import Traced, stacked
 from autotune.schedules.windows import moved_axis
@@ -31,6 +32,7 @@ Column = np.ndarray
 LINE = 64  # bytes of a cache line
 PAGE = 64  # cache lines
 FEW = 4  # lines in a page: too few for what is fetched ahead to be of use
+TURNED = 1 / 8  # of what it costs to gather an element: rows that are turned into columns in registers
 ACROSS = 4  # lanes that lie a row apart are loaded one by one, though each load serves some neighbouring columns
 
 
@@ -376,10 +378,17 @@ def _copied(state: State, bounds: Bounds, anchor: Stage, column: Any) -> tuple[C
         ways = prod(choosing_axes(stage).values()) if stage.attach is None else 1  # of which each element takes one
         operations = operations + elements * (_operations(stage.tensor) / ways)
         row, vector = sizes[-1] if name in feeding else row, _vector_axis(stage)
-        across = any(lane_step(source, vector) not in (0, 1) for source in reads(stage.tensor)) if vector else False
-        if across and not peeled:
-            gathered = gathered + elements
+        if not peeled:
+            gathered = gathered + elements * _gathered(stage, vector)
     return total, row, gathered, operations
+
+
+def _gathered(stage: Stage, vector: str | None) -> float:
+    """The share of a stage's elements that are gathered one by one; blocks of columns count as what they cost."""
+    across = [read for read in reads(stage.tensor) if vector is not None and lane_step(read, vector) not in (0, 1)]
+    if across and crosses_rows(stage) and not any(read.tensor.shape[-1] % COLUMNS for read in across):
+        return TURNED
+    return float(bool(across))
 
 
 @lru_cache(maxsize=1024)

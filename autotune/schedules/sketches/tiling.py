@@ -99,10 +99,23 @@ def _tile(
 
 def register_choices(draft: Draft, axis: Axis) -> tuple[int, ...]:
     """Extents of a register tile along one of the anchor's axes."""
+    if axis.name in _batches(draft):
+        return (1,)
     if axis.name != draft.vector:
         return tile_choices(axis.extent, 30)
     lanes = draft.lanes(draft.anchor_stage.name)
     return tuple(lanes * count for count in range(1, 5) if (count - 1) * lanes < axis.extent)
+
+
+def _batches(draft: Draft) -> set[str]:
+    """Axes of several matrix products next to each other, which share nothing that a register tile could keep."""
+    stage = draft.anchor_stage
+    used = {
+        axis.name: {read.tensor.name for read in reads(stage.tensor) if axis.name in axes_of(stage, read)}
+        for axis in stage.tensor.axes
+    }
+    alone = {next(iter(names)) for names in used.values() if len(names) == 1}
+    return {axis for axis, names in used.items() if len(names) > 1 and len(alone) > 1} - {draft.vector}
 
 
 def _crossing(draft: Draft) -> str | None:
