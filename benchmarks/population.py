@@ -172,8 +172,8 @@ def compare(schedule: Schedule, target: Target, tally: Tally) -> None:
     copied = [stage.name for stage in copying(state, state.stages[anchor])]
     updates = counted["updates", anchor] + counted["updates", f"{anchor}.sum"]  # in memory, and in registers
     trips = (nest.tiles * nest.steps * nest.accumulators * nest.unrolled)[0]
-    tally.compare("updates", trips, updates, bool((nest.copies == 1)[0] and nest.fill[0] == 1), where)
-    exact = divides(Bounds(state))
+    exact = divides(Bounds(state))  # blocks of what is computed inside of others are full ones in the columns
+    tally.compare("updates", trips, updates, exact and bool((nest.copies == 1)[0] and nest.fill[0] == 1), where)
     tally.compare("bytes copied", nest.copied[0], sum(counted["bytes", name] for name in copied), exact, where)
 
 
