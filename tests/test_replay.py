@@ -116,6 +116,22 @@ def test_a_search_in_turns_replays(tmp_path: Path) -> None:
         assert replayed.divergence == "" and len(replayed.trials) == 26
 
 
+def test_a_search_beside_another_replays(tmp_path: Path) -> None:
+    """Another tuner adds a trial of the task for each of this one's: fewer batches remain, not shorter ones."""
+
+    class Beside(Tuner):
+        def _others(self) -> int:
+            return self.new_trials
+
+    with Database.open(tmp_path / "tuning.db") as database:
+        options = TuneOptions(trials=23, batch=4, rounds=2, finalists=1)
+        tuner = Beside(TuningTask(SMALL, native_target(), host_device()), database, options)
+        result = tuner.run()
+        assert {one.proposed for one in result.rounds} == {4} and 12 <= result.trials <= 20
+        replayed = autotune.replay(tuner.run_id, database)
+        assert replayed.divergence == "" and len(replayed.trials) == result.trials
+
+
 def rows(cfg: autotune.Config, output: autotune.Tensor) -> autotune.Schedule:
     return autotune.create_schedule(output).split("c", "i", cfg.define_split("t", 24))
 

@@ -59,13 +59,14 @@ class Exploration:
         """New batches, until enough are in flight, all trials are proposed or the space has no more.
 
         ``others`` counts trials that other tuners of the same task have added meanwhile. No batch begins once
-        ``wanted`` candidates are proposed; batches are whole, as a replay proposes them.
+        ``wanted`` candidates are proposed, or others have used up the trials; batches are whole, as a replay, which
+        knows neither, proposes them.
         """
         while len(self.in_flight) < IN_FLIGHT and not self.exhausted and wanted > 0:
-            count = min(self.options.batch, self.options.trials - self._trials - others)
-            if count <= 0:
+            left = self.options.trials - self._trials
+            if left <= others:
                 return
-            candidates = self.strategy.propose(count)
+            candidates = self.strategy.propose(min(self.options.batch, left))
             self.exhausted = not len(candidates)
             if not self.exhausted:
                 batch = Batch(self._next, candidates, self.model.predict(candidates.features))
