@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def fail(space: at.SearchSpace, good: at.Evaluated, count: int) -> None:
 
 WRONG = {
     "raised ZeroDivisionError when it proposed: a bug of mine": fail,
+    "raised SystemExit when it proposed: 3": lambda space, good, count: sys.exit(3),
     "proposed None; it must be what SearchSpace.evaluate returns": lambda space, good, count: None,
     "proposed Population(": lambda space, good, count: good.population,
     "proposed 8 candidates where 4 were asked for": lambda space, good, count: good.join(good),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,7 @@ def endless(cfg: at.Config, output: at.Tensor) -> at.Schedule:
 FAILING = {
     "template endless raised UsageError: choice 'more' comes after 256 others": endless,
     "template broken raised KeyError: 'nothing'": broken,
+    "template <lambda> raised SystemExit: 3": lambda cfg, output: sys.exit(3),
     "template <lambda> returned None; it must return a Schedule": lambda cfg, output: None,
     "template <lambda> raised TypeError: ": lambda: None,
     "template <lambda> gives no legal schedule: stage 'c': axis 'x' does not exist": (

@@ -32,7 +32,7 @@ class GuardedModel:
     def _call(self, method: str, *arguments: np.ndarray) -> Any:
         try:
             return getattr(self.model, method)(*arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = " ".join(str(error).split())[:200]
             raise ModelError(
                 f"cost model {self.name} raised {type(error).__name__} in {method}" + (f": {text}" if text else "")

@@ -188,7 +188,7 @@ class Template:
             schedule = self.function(config, output)
         except ScheduleError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TemplateError(f"template {self.name} raised {type(error).__name__}: {_one_line(error)}") from error
         if not isinstance(schedule, Schedule):
             raise TemplateError(f"template {self.name} returned {schedule!r:.60}; it must return a Schedule")
@@ -223,5 +223,5 @@ def _words(option: Any) -> str:
     return ",".join(map(str, option)) if isinstance(option, tuple) else str(option)
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]

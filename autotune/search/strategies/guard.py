@@ -26,7 +26,7 @@ class GuardedStrategy:
             made = make_strategy(chosen, space, model, seed)
         except UsageError:  # nothing has run yet: it is the asker's to hear
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._raised("was made", error)
             return
         if isinstance(made, Strategy):
@@ -41,7 +41,7 @@ class GuardedStrategy:
         try:
             proposed = self._strategy.propose(count)
             self.fault = self._objection(proposed, count)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._raised("proposed", error)
         return self.space.empty() if self.fault else proposed
 
@@ -52,10 +52,10 @@ class GuardedStrategy:
             return
         try:
             self._strategy.observe(measured, seconds)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._raised("observed", error)
 
-    def _raised(self, did: str, error: Exception) -> None:
+    def _raised(self, did: str, error: BaseException) -> None:
         if isinstance(error, ModelError):  # not the strategy's fault
             self.fault = str(error)
             return
