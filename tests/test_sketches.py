@@ -128,6 +128,23 @@ def test_long_reductions_in_blocks(name: str) -> None:
     check(LONG[name](), target, threads=2, count=4, seed=6, only="reduction in blocks")
 
 
+SHORT: dict[str, Callable[[], Workload]] = {
+    "one sum": lambda: get_operator("reduce_sum")(shape="1,100003"),
+    "means of planes": lambda: get_operator("reduce_mean")(shape="1,3,503,70", axes="0,2,3"),
+    "largest": lambda: get_operator("argmax")(shape="1,100003"),
+    "sums of columns": lambda: get_operator("reduce_sum")(shape="9001,11", axes="0"),
+    "product": lambda: matmul(m=7, n=5, k=4001),
+    "packed product": lambda: matmul(m=7, n=5, k=4001, constant_b=True, transpose_b=True),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_few_results_are_reduced_in_parts_by_threads(name: str) -> None:
+    check(SHORT[name](), native_target(), threads=2, count=6, seed=7, only="in parts")
+    check(SHORT[name](), native_target(), threads=3, count=2, seed=8, only="in parts")
+    assert not any("in parts" in sketch.name for sketch in SearchSpace(SHORT[name]().output, native_target()).sketches)
+
+
 @pytest.mark.parametrize("name", ["dilated", "primes", "fused epilogue"])
 def test_tails_on_avx2_are_shorter_vectors(name: str) -> None:
     target = get_target("x86_avx2")

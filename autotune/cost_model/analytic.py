@@ -30,6 +30,7 @@ USABLE = 0.75  # of a cache: the rest holds what else is touched
 CROSSING = 2.0  # loads that a load across two cache lines costs beside itself
 RELOAD = 1.0  # an accumulator that did not stay in its register
 LINE_WRITTEN = 2.5
+RESUMED = 2.0  # a vector of a tile, loaded and stored between two blocks of the reduction
 LINE_COPIED = 7.0
 ROW_COPIED = 1.0
 # A vector of a tile that is stored across the output's rows, per lane: shuffled in registers, and through memory.
@@ -76,10 +77,10 @@ def estimate(nest: Nest, target: Target, threads: int) -> Cost:
     compute = nest.tiles * nest.steps * body
     # What accumulates starts and ends with a wait; iterations that do not depend on each other overlap.
     entering = 2 * target.fma_latency + 10 if nest.reduces else 1
-    entered = stores + nest.accumulators + LINE_WRITTEN * nest.written + entering
-    if nest.resumed:
-        entered = entered + nest.accumulators + LINE_WRITTEN * nest.written
-    overhead = nest.tiles * entered
+    if nest.resumed:  # tiles do not depend on each other, and the output is still in a cache
+        overhead = nest.tiles * (RESUMED * nest.accumulators + nest.written + 1.0)
+    else:
+        overhead = nest.tiles * (stores + nest.accumulators + LINE_WRITTEN * nest.written + entering)
 
     levels, blocks = [], []
     # Powers of two, in hardware; smaller caches than those that WAYS are typical of have fewer ways, not fewer sets.
@@ -111,7 +112,7 @@ def _store_rate(nest: Nest, target: Target) -> float:
 
 def _traffic(nest: Nest, capacity: float, sets: int | None) -> tuple[Column, Column, Column]:
     """Bytes that must come from beyond a cache of the given capacity and number of sets (None: no conflicts), how many
-    of their lines lie few in a page, and in how many blocks they come: 0 each where all that is read stays there."""
+    of their lines nothing fetches ahead, in how many blocks they come: 0 each where all that is read stays there."""
     lines = sum(operand.lines for operand in nest.operands)
     occupied = lines * LINE if sets is None else sum(operand.occupancy(sets) for operand in nest.operands)
     stays = nest.whole <= capacity  # from one run to the next

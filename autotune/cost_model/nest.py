@@ -33,6 +33,7 @@ LINE = 64  # bytes of a cache line
 PAGE = 64  # cache lines
 FEW = 4  # lines in a page: too few for what is fetched ahead to be of use
 TURNED = 1 / 8  # of what it costs to gather an element: rows that are turned into columns in registers
+STREAMS = 32  # pages at a time that hardware fetches ahead in
 ACROSS = 4  # lanes that lie a row apart are loaded one by one, though each load serves some neighbouring columns
 
 
@@ -40,10 +41,10 @@ ACROSS = 4  # lanes that lie a row apart are loaded one by one, though each load
 class Operand:
     """One operand of the anchor, per loop of the chain: how much one iteration of that loop touches.
 
-    ``lines`` [loops x candidates] counts cache lines, ``jumps`` likewise those that lie few in a page, and ``spans``
-    says how all of them lie: (how many [loops x candidates], how many lines apart), innermost first. ``loads`` counts
-    load instructions of one body, ``step_loads`` those of one reduction step alone; ``unaligned`` says that they are
-    vectors which begin anywhere in a cache line.
+    ``lines`` [loops x candidates] counts cache lines, ``jumps`` likewise those that nothing fetches ahead, and
+    ``spans`` says how all of them lie: (how many [loops x candidates], how many lines apart), innermost first.
+    ``loads`` counts load instructions of one body, ``step_loads`` those of one reduction step alone; ``unaligned`` says
+    that they are vectors which begin anywhere in a cache line.
     """
 
     name: str
@@ -149,7 +150,8 @@ def describe(state: State, target: Target, count: int | tuple[()]) -> Nest:
     touched = _distinct(anchor)
     if not anchor.tensor.reduce_axes:
         touched.append(Read(anchor.tensor.dtype, anchor.tensor, anchor.tensor.axes, 0))
-    operands = [_operand(bounds, anchor, read, covers, inside, vector, lanes, tile, column) for read in touched]
+    around = min(max(len(chain) - len(anchor.loops) + _first_step(anchor) - 1, 0), len(covers) - 1)  # the tile
+    operands = [_operand(bounds, anchor, read, covers, inside, around, vector, lanes, tile, column) for read in touched]
     output = state.stages[state.output]
     vectors = np.ceil(tile[vector] / lanes) if vector else column(1)
     accumulators = vectors * product([tile[axis.name] for axis in anchor.tensor.axes if axis.name != vector])  # type: ignore[misc]
@@ -250,6 +252,7 @@ def _operand(
     read: Read,
     covers: list[Mapping[str, Any]],
     inside: Mapping[str, Column],
+    around: int,
     vector: str | None,
     lanes: int,
     tile: Mapping[str, Column],
@@ -277,7 +280,7 @@ def _operand(
         loads, step = (count * lanes / ACROSS for count in (loads, step))
     along = axes_of(anchor, read, len(read.indices) - 1)
     unaligned = vector in along and len(along) > 1 and source.layout is None
-    jumps = lines * (_neighbours(spans) <= FEW)
+    jumps = lines * _alone(spans, around)
     return Operand(read.tensor.name, lines, jumps, spans, loads, step, unaligned)
 
 
@@ -285,11 +288,13 @@ def _loads(read: Read, by_axis: Mapping[Axis, Any], vector: str | None, lanes: i
     """Load instructions of a block: along the vector axis one per vector, wherever other axes of its index move it."""
     total: Column = 1  # type: ignore[assignment]
     for index in read.indices:
-        crossing = next((a for a in walk([index]) if isinstance(a, Axis) and a.name == vector), None)
+        moving = {node: by_axis[node] for node in walk([index]) if isinstance(node, Axis)}
+        crossing = next((axis for axis in moving if axis.name == vector), None)
         if crossing is not None:
-            total = total * np.ceil(by_axis[crossing] / lanes)
-            by_axis = {**by_axis, crossing: 1}
-        total = total * interval_length(index, by_axis)
+            total = total * np.ceil(moving[crossing] / lanes)
+            moving[crossing] = 1
+        # Places may be the same for several values of the axes, or lie apart.
+        total = total * np.minimum(interval_length(index, moving), product(list(moving.values())))
     return total
 
 
@@ -338,12 +343,13 @@ def _spans(
     return [(inner, 1), *((count, strides[dim] * size // LINE) for count, dim in rows)]
 
 
-def _neighbours(spans: list[tuple[Column, Number]]) -> Column:
-    """Cache lines that lie within a page of each other, of a block's: what hardware fetches ahead of."""
-    found: Column = np.float64(1)  # type: ignore[assignment]
+def _alone(spans: list[tuple[Column, Number]], position: int) -> Column:
+    """Whether one iteration of a loop goes through more pages at a time than hardware follows, few lines in each."""
+    near = pages = np.float64(1)
     for count, distance in spans:
-        found = found * np.where(distance < PAGE, count, 1.0)
-    return found
+        here = count[position]
+        near, pages = near * np.where(distance < PAGE, here, 1.0), pages * np.where(distance < PAGE, 1.0, here)
+    return (near <= FEW) & (pages > STREAMS)  # type: ignore[return-value]
 
 
 def copying(state: State, anchor: Stage) -> list[Stage]:

@@ -25,9 +25,9 @@ from autotune.schedules.sketches.vector_axis import vector_axis
 from autotune.schedules.state import Stage, reads
 from autotune.tensor_expr import dtypes
 
-STEPS = (32, 48, 64, 96, 128, 192, 256)  # of a block, each of them unrolled
+STEPS = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256)  # of a block, each of them unrolled
 UNROLL = (2, 4, 8)
-VECTORS = 2  # along a register tile, at the least
+VECTORS = 4  # along a register tile
 
 
 def reduction_blocks(draft: Draft) -> list[Draft]:

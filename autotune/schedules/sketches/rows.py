@@ -36,12 +36,12 @@ def rows(draft: Draft) -> list[Draft]:
     """
     stages = draft.state.stages
     names = [name for name, stage in stages.items() if isinstance(stage.tensor.body, Reduce)]
-    if not names or not all(_streams(stages[name]) for name in names):
+    if not names or not all(streams(stages[name]) for name in names):
         return [draft]
     axes = _row_axes(draft.state)
     if axes is None:
         return [draft]
-    along = {name: axis for name in names if (axis := _contiguous(stages[name])) is not None}
+    along = {name: axis for name in names if (axis := contiguous_axis(stages[name])) is not None}
     if len(names) == 1 and not along:  # a register tile along the output does as well
         return [draft]
     ways = (1, ACCUMULATORS) if along else (1,)
@@ -49,7 +49,7 @@ def rows(draft: Draft) -> list[Draft]:
     return [*others, *(_by_rows(draft, axes, along, count) for count in ways)]
 
 
-def _streams(stage: Stage) -> bool:
+def streams(stage: Stage) -> bool:
     """Whether the reduction reads no element twice, so that there is nothing to keep in registers."""
     return work(stage) <= max((prod(read.tensor.shape) for read in reads(stage.tensor)), default=0)
 
@@ -60,7 +60,7 @@ def _constants(state: State) -> bool:
     return any(read.tensor.constant for stage in stages for read in reads(stage.tensor))
 
 
-def _contiguous(stage: Stage) -> str | None:
+def contiguous_axis(stage: Stage) -> str | None:
     """The axis of a reduction along which what it reads is contiguous."""
     largest = max(reads(stage.tensor), key=lambda read: prod(read.tensor.shape))
     found = (axis for axis in stage.tensor.reduce_axes if axis.extent > 1 and lane_step(largest, axis.name) == 1)
@@ -100,7 +100,7 @@ def _row_axes(state: State) -> list[str] | None:
 def _by_rows(draft: Draft, axes: list[str], along: dict[str, str], accumulators: int) -> Draft:
     draft = draft.named("by rows", *([f"{accumulators} accumulators a row"] if along else []))
     for name, axis in along.items():
-        draft = _in_lanes(draft, name, axis, accumulators)
+        draft = in_lanes(draft, name, axis, accumulators)
     tensor = draft.state.stages[draft.out].tensor
     *outer, last = axes
     extent = next(axis.extent for axis in tensor.axes if axis.name == last)
@@ -123,11 +123,11 @@ def _by_rows(draft: Draft, axes: list[str], along: dict[str, str], accumulators:
     for name in stages:
         own = draft.state.stages[name].tensor.axes
         short = {axis.name for axis, origin in zip(own, origins[name], strict=True) if origin and origin <= set(axes)}
-        draft = _loops(draft, name, at, short if along else set())
+        draft = row_loops(draft, name, at, short if along else set())
     return replace(draft, complete=True)
 
 
-def _in_lanes(draft: Draft, name: str, axis: str, accumulators: int) -> Draft:
+def in_lanes(draft: Draft, name: str, axis: str, accumulators: int) -> Draft:
     """The reduction by lanes, each of which may have several accumulators, that are then combined."""
     extent = next(a.extent for a in draft.state.stages[name].tensor.reduce_axes if a.name == axis)
     lanes = min(draft.lanes(name), extent)
@@ -139,7 +139,7 @@ def _in_lanes(draft: Draft, name: str, axis: str, accumulators: int) -> Draft:
     return draft
 
 
-def _loops(draft: Draft, name: str, at: str, short: set[str]) -> Draft:
+def row_loops(draft: Draft, name: str, at: str, short: set[str]) -> Draft:
     """One block of rows of a stage: reductions outside, the last axis in vectors unless it is ``short``."""
     stage = draft.state.stages[name]
     free = [loop for loop in stage.loops if loop != at]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from autotune.errors import ScheduleError
 from autotune.schedules.schedule import Schedule
+from autotune.schedules.sketches.across_threads import across_threads
 from autotune.schedules.sketches.ahead import precompute_constants
 from autotune.schedules.sketches.cache_write import cache_write
 from autotune.schedules.sketches.draft import Draft, Rule
@@ -30,6 +31,7 @@ SPACE_VERSION = 6  # counts up whenever the sketches of an operator, or the choi
 RULES: tuple[Rule, ...] = (
     precompute_constants,  # leaves a constant where the others would see a stage
     inline,  # element-wise stages vanish first, so that the others see the expressions that remain
+    across_threads,  # where there are fewer results than threads
     rows,  # where every reduction reads its elements once
     transposing,  # where there is nothing but an output that reads across rows
     reduction_blocks,  # where the caches hold neither of the operands
