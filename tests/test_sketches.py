@@ -128,6 +128,47 @@ def test_long_reductions_in_blocks(name: str) -> None:
     check(LONG[name](), target, threads=2, count=4, seed=6, only="reduction in blocks")
 
 
+def bytes_matmul(left: str = "uint8", n: int = 53) -> Workload:
+    """A product of matrices of bytes in 32 bits, as quantised networks have it, and its reference."""
+    a, b = te.placeholder((13, 70), left, "a"), te.placeholder((n, 70), "int8", "b", constant=True)
+    r = te.reduce_axis(70, "r")
+    product = lambda i, j: te.cast(a[i, r], "int32") * te.cast(b[j, r], "int32")  # noqa: E731
+    return Workload(te.compute((13, n), lambda i, j: te.sum(product(i, j), axis=r), name="c"))
+
+
+def bytes_conv2d() -> Workload:
+    """A convolution of bytes, channels last."""
+    x, w = te.placeholder((1, 9, 11, 24), "uint8", "x"), te.placeholder((3, 3, 24, 37), "int8", "w", constant=True)
+    u, v, c = te.reduce_axis(3, "u"), te.reduce_axis(3, "v"), te.reduce_axis(24, "c")
+    return Workload(
+        te.compute(
+            (1, 7, 9, 37),
+            lambda n, i, j, o: te.sum(
+                te.cast(x[n, i + u, j + v, c], "int32") * te.cast(w[u, v, c, o], "int32"), axis=(u, v, c)
+            ),
+            name="y",
+        )
+    )
+
+
+VNNI = replace(X86_AVX512, features=(*X86_AVX512.features, "avx512vnni"))
+
+
+@pytest.mark.parametrize("workload", [bytes_matmul, bytes_conv2d])
+def test_instructions_that_add_up_four_products(workload: Callable[[], Workload]) -> None:
+    plain = SearchSpace(workload().output, X86_AVX512).sketches
+    assert not any("vpdpbusd" in sketch.name for sketch in plain), "the target has no such instruction"
+    if not supports(VNNI):
+        pytest.skip("this CPU has no AVX512 VNNI")
+    check(workload(), VNNI, threads=1, count=8, seed=9, only="vpdpbusd_16")
+    check(workload(), VNNI, threads=2, count=2, seed=10, only="vpdpbusd_16")
+
+
+def test_other_types_have_no_such_instruction() -> None:
+    assert not any("vpdpbusd" in s.name for s in SearchSpace(bytes_matmul("int8").output, VNNI).sketches)
+    assert any("vpdpbusd" in s.name for s in SearchSpace(bytes_matmul().output, VNNI).sketches)
+
+
 SHORT: dict[str, Callable[[], Workload]] = {
     "one sum": lambda: get_operator("reduce_sum")(shape="1,100003"),
     "means of planes": lambda: get_operator("reduce_mean")(shape="1,3,503,70", axes="0,2,3"),

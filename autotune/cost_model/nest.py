@@ -21,6 +21,7 @@ from autotune.schedules.sketches.draft import axes_of, crosses_rows, find_anchor
 from autotune.schedules.sketches.staging import COLUMNS
 from autotune.schedules.state import Number, Stage, State, reads
 from autotune.schedules.tape import Traced, stacked
+from autotune.schedules.tensor_intrinsics import get_tensor_intrinsic
 from autotune.schedules.windows import moved_axis
 from autotune.targets.facts import Target
 from autotune.tensor_expr import dtypes
@@ -159,8 +160,9 @@ def describe(state: State, target: Target, count: int | tuple[()]) -> Nest:
     inner = covers[-1] if body >= 0 else {r: 1 for r in reducing}
     blocks = _reduction_blocks(anchor)
     entered = column(product([bounds.stages[name].extents[loop] for loop in blocks]))
-    unrolled = column(product([inner[axis] for axis in reducing]))
-    full = product([axis.extent for axis in anchor.tensor.reduce_axes])
+    grouped = _grouped(anchor)
+    unrolled = column(product([inner[axis] for axis in reducing])) / grouped
+    full = prod(axis.extent for axis in anchor.tensor.reduce_axes) / grouped
     tiles, copies, covered = entered, column(1), column(1)
     for axis in anchor.tensor.axes:
         at_once = bounds.stages[name].axes[axis.name]
@@ -179,7 +181,7 @@ def describe(state: State, target: Target, count: int | tuple[()]) -> Nest:
     written = product(rows) * np.ceil(last * dtypes.itemsize(anchor.tensor.dtype) / LINE)  # type: ignore[arg-type]
     return Nest(
         extents, iterations, len(covers), operands, accumulators, vectors, unrolled, tiles,
-        np.ceil(float(full) / unrolled) / entered, copied, gathered, operations, parallel, transposed, through_memory,
+        np.ceil(full / unrolled) / entered, copied, gathered, operations, parallel, transposed, through_memory,
         column(written), lanes, row, last,
         copies, column(sum(_bytes(bounds, state.stages[operand.name]) for operand in operands)),
         sum((np.where(o.loads < o.step_loads * unrolled, o.step_loads, 0.0) for o in operands), start=column(0)),
@@ -225,6 +227,14 @@ def _first_step(anchor: Stage) -> int:
 def _reduction_blocks(anchor: Stage) -> list[str]:
     """The reduction loops outside loops over tiles."""
     return [loop for loop in anchor.loops[: _first_step(anchor)] if loop in anchor.reduce_loops]
+
+
+def _grouped(anchor: Stage) -> int:
+    """Reduction steps that one instruction adds up."""
+    if anchor.details.tensorized is None:
+        return 1
+    declared = get_tensor_intrinsic(anchor.details.tensorized[1])
+    return prod(axis.extent for axis in declared.axes if axis.reduce)
 
 
 def _body_position(state: State, anchor: Stage, chain: list[tuple[str, str]]) -> int:
@@ -278,6 +288,7 @@ def _operand(
     loads, step = (column(_loads(read, block, vector, lanes)) for block in (body, one_step))
     if vector is not None and source.layout is None and lane_step(read, vector) is None:
         loads, step = (count * lanes / ACROSS for count in (loads, step))
+    loads = loads / _grouped(anchor)
     along = axes_of(anchor, read, len(read.indices) - 1)
     unaligned = vector in along and len(along) > 1 and source.layout is None
     jumps = lines * _alone(spans, around)

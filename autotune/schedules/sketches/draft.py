@@ -18,13 +18,23 @@ from autotune.tensor_expr.expr import Accumulation, Axis, Read, Reduce, Select, 
 
 
 @dataclass(frozen=True, slots=True)
+class Grouped:
+    """An instruction of the anchor, by name, and how many steps of which reduction axis it adds up."""
+
+    instruction: str
+    axis: str
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A schedule with knobs, and the choices that rules have made so far.
 
     ``anchor`` is the stage that does the work (the largest reduction; None where there is none), ``out`` the stage
-    whose loops are tiled and inside which the anchor is computed, ``vector`` the anchor's vectorised axis. ``outer``,
-    ``middle`` are the loops of ``out`` around a register tile; ``label`` says in words what was chosen. What is
-    ``complete`` is left as it is by the rules that follow.
+    whose loops are tiled and inside which the anchor is computed, ``vector`` the anchor's vectorised axis, and
+    ``grouped`` the instruction that its register tiles are made of, if any. ``outer``, ``middle`` are the loops of
+    ``out`` around a register tile; ``label`` says in words what was chosen. What is ``complete`` is left as it is by
+    the rules that follow.
     """
 
     schedule: Schedule
@@ -33,6 +43,7 @@ class Draft:
     anchor: str | None = None
     out: str = ""
     vector: str | None = None
+    grouped: Grouped | None = None
     outer: tuple[str, ...] = ()
     middle: tuple[str, ...] = ()
     label: tuple[str, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from autotune.schedules.sketches.draft import Draft, axes_of, tile_factor
 from autotune.schedules.state import reads
 
@@ -21,12 +23,16 @@ def pack_constants(draft: Draft) -> list[Draft]:
             continue
         dim = dims[0]
         rest = [other for other in range(len(source.shape)) if other != dim]
-        order = {loop.rsplit(".", 1)[0]: position for position, loop in enumerate(stage.loops) if loop.endswith(".0")}
-        rest.sort(key=lambda other: min((order.get(axis, -1) for axis in axes_of(stage, read, other)), default=0))
-        factor = tile_factor(draft, draft.vector)
-        draft = draft.step(
-            "transform_layout", source.name, [[dim, factor]], [f"{dim}.outer", *map(str, rest), f"{dim}.inner"]
-        )
+        places = {loop.rsplit(".", 1)[0]: position for position, loop in enumerate(stage.loops) if loop.endswith(".0")}
+        rest.sort(key=lambda other: min((places.get(axis, -1) for axis in axes_of(stage, read, other)), default=0))
+        blocks: list[list[Any]] = [[dim, tile_factor(draft, draft.vector)]]
+        order = list(map(str, rest))
+        if draft.grouped is not None:
+            group = next(other for other in rest if axes_of(stage, read, other) == {draft.grouped.axis})
+            blocks.append([group, draft.grouped.steps])
+            order = [f"{group}.outer" if other == str(group) else other for other in order]
+        inner = [f"{block[0]}.inner" for block in blocks]
+        draft = draft.step("transform_layout", source.name, blocks, [f"{dim}.outer", *order, *inner])
     return [draft]
 
 

@@ -12,6 +12,7 @@ from autotune.schedules.sketches.cache_write import cache_write
 from autotune.schedules.sketches.draft import Draft, Rule
 from autotune.schedules.sketches.element_blocks import element_blocks
 from autotune.schedules.sketches.inline import inline
+from autotune.schedules.sketches.instructions import instructions
 from autotune.schedules.sketches.packing import pack_constants
 from autotune.schedules.sketches.parallel import parallel_blocks
 from autotune.schedules.sketches.reduction_blocks import reduction_blocks
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     reduction_blocks,  # where the caches hold neither of the operands
     cache_write,  # chooses the anchor
     vector_axis,
+    instructions,
     tiling,
     pack_constants,  # follows the order of the reduction loops
     stage_operands,

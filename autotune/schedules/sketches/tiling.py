@@ -158,14 +158,18 @@ def _register_tile(draft: Draft, reducing: tuple[str, ...]) -> Draft:
     unrolled: list[str] = []
     for axis in anchor.tensor.reduce_axes:
         choices = (1, 2, 4, 8) if axis.extent >= 8 else tuple(sorted({1, axis.extent}))
-        draft = draft.step("split", name, axis.name, [knob(f"{axis.name}.unroll", choices)])
+        steps = [draft.grouped.steps] if draft.grouped is not None and draft.grouped.axis == axis.name else []
+        draft = draft.step("split", name, axis.name, [knob(f"{axis.name}.unroll", choices), *steps])
         unrolled.append(f"{axis.name}.1")
     if vector is not None:
         draft = draft.step("split", name, vector, [draft.lanes(name)])
     inner = [*spatial, *([f"{vector}.0", f"{vector}.1"] if vector is not None else [])]
+    inner += [f"{draft.grouped.axis}.2"] if draft.grouped is not None else []
     draft = draft.step("reorder", name, [*(f"{axis}.0" for axis in reducing), *unrolled, *inner])
     for loop in [*unrolled, *spatial, *([f"{vector}.0"] if vector is not None else [])]:
         draft = draft.step("unroll", name, loop)
+    if draft.grouped is not None:
+        return draft.step("tensorize", name, f"{vector}.1", draft.grouped.instruction)
     return draft.step("vectorize", name, f"{vector}.1") if vector is not None else draft
 
 
