@@ -32,7 +32,6 @@ from autotune.tensor_expr.tensor import Tensor
 Column = np.ndarray
 LINE = 64  # bytes of a cache line
 PAGE = 64  # cache lines
-FEW = 4  # lines in a page: too few for what is fetched ahead to be of use
 TURNED = 1 / 8  # of what it costs to gather an element: rows that are turned into columns in registers
 STREAMS = 32  # pages at a time that hardware fetches ahead in
 ACROSS = 4  # lanes that lie a row apart are loaded one by one, though each load serves some neighbouring columns
@@ -160,7 +159,7 @@ def describe(state: State, target: Target, count: int | tuple[()]) -> Nest:
     inner = covers[-1] if body >= 0 else {r: 1 for r in reducing}
     blocks = _reduction_blocks(anchor)
     entered = column(product([bounds.stages[name].extents[loop] for loop in blocks]))
-    grouped = _grouped(anchor)
+    grouped = _grouped(anchor) / _slots(anchor)
     unrolled = column(product([inner[axis] for axis in reducing])) / grouped
     full = prod(axis.extent for axis in anchor.tensor.reduce_axes) / grouped
     tiles, copies, covered = entered, column(1), column(1)
@@ -235,6 +234,11 @@ def _grouped(anchor: Stage) -> int:
         return 1
     declared = get_tensor_intrinsic(anchor.details.tensorized[1])
     return prod(axis.extent for axis in declared.axes if axis.reduce)
+
+
+def _slots(anchor: Stage) -> int:
+    """Multiply-adds that take as long as an instruction that the tile is made of."""
+    return 1 if anchor.details.tensorized is None else get_tensor_intrinsic(anchor.details.tensorized[1]).slots
 
 
 def _body_position(state: State, anchor: Stage, chain: list[tuple[str, str]]) -> int:
@@ -355,12 +359,11 @@ def _spans(
 
 
 def _alone(spans: list[tuple[Column, Number]], position: int) -> Column:
-    """Whether one iteration of a loop goes through more pages at a time than hardware follows, few lines in each."""
-    near = pages = np.float64(1)
+    """Whether one iteration of a loop goes through more pages at a time than hardware follows."""
+    pages = np.float64(1)
     for count, distance in spans:
-        here = count[position]
-        near, pages = near * np.where(distance < PAGE, here, 1.0), pages * np.where(distance < PAGE, 1.0, here)
-    return (near <= FEW) & (pages > STREAMS)  # type: ignore[return-value]
+        pages = pages * np.where(distance < PAGE, 1.0, count[position])
+    return pages > STREAMS  # type: ignore[return-value]
 
 
 def copying(state: State, anchor: Stage) -> list[Stage]:

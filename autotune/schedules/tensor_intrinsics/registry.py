@@ -37,11 +37,15 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class TensorIntrinsic:
-    """A sum over reduction axes for each point of one spatial axis, and the instructions that compute it."""
+    """A sum over reduction axes for each point of one spatial axis, and the instructions that compute it.
+
+    ``slots`` says for how many multiply-adds of vectors one of them takes up the ports, which the cost model asks for.
+    """
 
     name: str
     declaration: Tensor
     instructions: tuple[Instruction, ...] = ()
+    slots: int = 1
 
     @property
     def reduction(self) -> Reduce:
