@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -141,6 +141,8 @@ def tune_many(
         algorithms=check_algorithms(algorithms),
     )  # fmt: skip
     options = ManyOptions(trials, budget, scheduler, search=search)
+    if isinstance(tasks, str) or not isinstance(tasks, Iterable):
+        raise UsageError(f"the tasks are a list of operators, alone or in pairs with their weights, not {tasks!r:.100}")
     chosen = [_weighted(one, target, threads) for one in tasks]
     for task, _ in chosen:
         definitions(task.workload, search.algorithms)

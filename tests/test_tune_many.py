@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from autotune.cli.many_progress import names
 from autotune.cli.task_file import read_tasks
 from autotune.errors import UsageError
 from autotune.search.many.events import ManyListener, ManyProgress, Turn
-from autotune.search.many.tuner import FINAL_SHARE
+from autotune.search.many.tuner import FINAL_SHARE, merge
 from autotune.tensor_expr.operators import get_operator
 from autotune.tuning_logs import Database
 
@@ -42,6 +43,18 @@ tasks:
 def written(folder: Path, text: str) -> Path:
     (folder / "tasks.yaml").write_text(text)
     return folder / "tasks.yaml"
+
+
+def test_equal_tasks_are_merged_and_cold_ones_are_others() -> None:
+    warm = tuning_task(SOFTMAX)
+    cold = replace(warm, cache="cold")
+    assert merge([(warm, 1.0), (cold, 2.0), (tuning_task(SOFTMAX), 3.0)]) == [(warm, 4.0), (cold, 2.0)]
+
+
+@pytest.mark.parametrize("tasks", [5, None, "matmul"])
+def test_what_is_no_list_of_tasks_is_refused(tmp_path: Path, tasks: object) -> None:
+    with pytest.raises(UsageError, match="the tasks are a list of operators, alone or in pairs with their weights"):
+        autotune.tune_many(tasks, trials=1, database=tmp_path / "tuning.db")  # type: ignore[arg-type]
 
 
 def test_tasks_share_the_trials_and_the_same_call_resumes(tmp_path: Path) -> None:

@@ -266,11 +266,11 @@ def merge(tasks: Sequence[Weighted]) -> list[Weighted]:
     """Equal tasks once, with the sum of their weights, in the order in which they first came."""
     if not tasks:
         raise UsageError("there is no task to tune")
-    found: dict[tuple[str, str, int], Weighted] = {}
+    found: dict[tuple[object, ...], Weighted] = {}
     for task, weight in tasks:
         if not 0 < weight < float("inf"):
             raise UsageError(f"the weight of {task.workload.text} is {weight!r}; it must be above zero, and finite")
-        key = (task.workload.key, task.target.key, task.threads)
+        key = (task.workload.key, task.target.key, task.threads, task.cache, task.space)
         _, before = found.get(key, (task, 0.0))
         found[key] = (task, before + weight)
     return list(found.values())
