@@ -178,11 +178,12 @@ def test_no_template_is_slower_than_what_needs_no_search(tmp_path: Path) -> None
 
 
 def test_what_a_person_wrote_is_tried_whatever_the_model_thinks_of_it() -> None:
-    def scalar(cfg: at.Config, output: at.Tensor) -> at.Schedule:
-        """More accumulators than registers, which the automatic space leaves out."""
-        return at.create_schedule(output).reorder("c", ["r", "i", "j"]).split("c", "j", cfg.define_split("t", 53))
+    def long(cfg: at.Config, output: at.Tensor) -> at.Schedule:
+        """More straight-line code than the automatic space allows."""
+        schedule = at.create_schedule(output).reorder("c", ["i", "r", "j"]).split("c", "j", cfg.define_split("t", 53))
+        return schedule.unroll("c", "r").unroll("c", "j.0").unroll("c", "j.1")
 
-    own = given_space(tuning_task("matmul", **SIZE), scalar).space
+    own = given_space(tuning_task("matmul", **SIZE), long).space
     everything = at.Population(np.zeros(own.size, int), np.arange(own.size)[:, None])
     assert own.evaluate(everything).legal.all()
     untrusted = at.SearchSpace(own.definitions["direct"], own.target, given=own.sketches)
