@@ -221,7 +221,8 @@ def show(rows: list[dict[str, Any]]) -> None:
             f"{n} {v['median'] * 1e6:.0f}" for n, v in seconds.items() if n not in ("autotune", row["best_peer"])
         )
         table.add_row(
-            f"{row['workload']} ({row['algorithm']})", f"{seconds['autotune']['median'] * 1e6:.0f}", f"{row['peak_fraction']:.1%}",
+            f"{row['workload']} ({row['algorithm']})", f"{seconds['autotune']['median'] * 1e6:.0f}",
+            f"{row['peak_fraction']:.1%}",
             row["best_peer"],
             f"{seconds[row['best_peer']]['median'] * 1e6:.0f}", f"{row['ratio_median']:.2f}", f"{row['ratio_min']:.2f}",
             f"{row['error']['autotune']:.1e}", others,
