@@ -39,7 +39,8 @@ def _grouped_axis(draft: Draft, intrinsic: TensorIntrinsic) -> str | None:
     has = any(set(instruction.features) <= set(draft.target.features) for instruction in intrinsic.instructions)
     body = stage.tensor.body
     fits = intrinsic.lanes == draft.lanes(stage.name) and len(intrinsic.axes) == 2
-    if not (has and fits and isinstance(body, Reduce) and body.kind == intrinsic.reduction.kind):
+    full = any(a.name == draft.vector and a.extent >= intrinsic.axes[0].extent for a in stage.tensor.axes)
+    if not (has and fits and full and isinstance(body, Reduce) and body.kind == intrinsic.reduction.kind):
         return None
     for way in match(intrinsic.reduction.operands[0], body.operands[0]).ways:
         found = [read for read in way.values() if isinstance(read, Read)]
