@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from autotune.errors import ScheduleError
+from autotune.schedules.dependences import producers
 from autotune.schedules.primitives.step import Step, primitive
-from autotune.schedules.state import Stage, State, reads
+from autotune.schedules.state import Stage, State
 from autotune.tensor_expr.tensor import Tensor
 
 
@@ -34,7 +35,7 @@ class Precompute(Step):
             raise ScheduleError(
                 f"stage {stage.name!r}: what is computed ahead is one array, not the output, and no step's so far"
             )
-        made_of = upstream(state, stage.name)
+        made_of = producers(state, stage.name)
         sources = [name for name in made_of if state.stages[name].tensor.is_placeholder]
         inputs = [name for name in sources if not state.stages[name].tensor.constant]
         if inputs or len(sources) != 1 or state.stages[sources[0]].layout is not None:
@@ -54,15 +55,3 @@ class Precompute(Step):
             elif name not in made_of and name != stage.name:
                 stages[name] = existing
         return replace(state, stages=MappingProxyType(stages))
-
-
-def upstream(state: State, name: str) -> frozenset[str]:
-    """The stages that a stage is made of, directly or through others."""
-    found: set[str] = set()
-    pending = [name]
-    while pending:
-        for read in reads(state.stages[pending.pop()].tensor):
-            if read.tensor.name not in found:
-                found.add(read.tensor.name)
-                pending.append(read.tensor.name)
-    return frozenset(found)

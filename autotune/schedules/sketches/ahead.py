@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autotune.errors import ScheduleError
-from autotune.schedules.primitives.precompute import upstream
+from autotune.schedules.dependences import producers
 from autotune.schedules.sketches.draft import Draft
 
 
@@ -13,7 +13,7 @@ def precompute_constants(draft: Draft) -> list[Draft]:
     known = {
         name
         for name, stage in state.stages.items()
-        if (sources := upstream(state, name)) and not stage.tensor.is_placeholder
+        if (sources := producers(state, name)) and not stage.tensor.is_placeholder
         if all(state.stages[source].tensor.constant for source in sources if state.stages[source].tensor.is_placeholder)
     }
     for name in state.stages:

@@ -47,16 +47,7 @@ def _rows(draft: Draft) -> Draft:
 
 def _blocks(draft: Draft, producers: list[str]) -> Draft:
     """Blocks of the last two dimensions, with the producers computed for one block at a time."""
-    stage, lanes = draft.state.stages[draft.out], draft.lanes(draft.out)
-    *outer, row, column = (axis.name for axis in stage.tensor.axes)
-    rows, columns = (axis.extent for axis in stage.tensor.axes[-2:])
-    draft = draft.step("split", draft.out, row, [knob(f"{row}.block", block_choices(rows))])
-    draft = draft.step(
-        "split", draft.out, column, [knob(f"{column}.block", block_choices(-(-columns // lanes))), lanes]
-    )
-    order = [f"{row}.0", f"{column}.0", f"{row}.1", f"{column}.1", f"{column}.2"]
-    draft = draft.step("reorder", draft.out, [*outer, *order]).step("vectorize", draft.out, f"{column}.2")
-    draft = _peeled(draft, producers, f"{column}.0")
+    draft, outer, row, column = _cut(draft, producers)
     for name in producers:
         draft = simple_loops(draft.step("compute_at", name, draft.out, f"{column}.0"), name, parallel=False)
     return _parallel(draft, [*outer, f"{row}.0"]).named("in blocks")
@@ -64,16 +55,7 @@ def _blocks(draft: Draft, producers: list[str]) -> Draft:
 
 def _sliding(draft: Draft, producers: list[str]) -> list[Draft]:
     """Strips of columns, row by row, with windows of what several rows read; nothing where no window slides."""
-    stage, lanes = draft.state.stages[draft.out], draft.lanes(draft.out)
-    *outer, row, column = (axis.name for axis in stage.tensor.axes)
-    rows, columns = (axis.extent for axis in stage.tensor.axes[-2:])
-    draft = draft.step("split", draft.out, row, [knob(f"{row}.block", block_choices(rows))])
-    draft = draft.step(
-        "split", draft.out, column, [knob(f"{column}.block", block_choices(-(-columns // lanes))), lanes]
-    )
-    order = [f"{row}.0", f"{column}.0", f"{row}.1", f"{column}.1", f"{column}.2"]
-    draft = draft.step("reorder", draft.out, [*outer, *order]).step("vectorize", draft.out, f"{column}.2")
-    draft = _peeled(draft, producers, f"{column}.0")
+    draft, outer, row, _ = _cut(draft, producers)
     folded = 0
     for name in producers:
         draft = draft.step("compute_at", name, draft.out, f"{row}.1")
@@ -83,6 +65,21 @@ def _sliding(draft: Draft, producers: list[str]) -> list[Draft]:
             draft, folded = draft.step("fold_storage", name, next(iter(slides))), folded + 1
         draft = simple_loops(draft, name, parallel=False)
     return [_parallel(draft, [*outer, f"{row}.0"]).named("sliding")] if folded else []
+
+
+def _cut(draft: Draft, producers: list[str]) -> tuple[Draft, list[str], str, str]:
+    """Loops over blocks of the output's last two dimensions, vectors innermost; its outer axes, row and column."""
+    stage, lanes = draft.state.stages[draft.out], draft.lanes(draft.out)
+    *outer, row, column = (axis.name for axis in stage.tensor.axes)
+    rows, columns = (axis.extent for axis in stage.tensor.axes[-2:])
+    draft = draft.step("split", draft.out, row, [knob(f"{row}.block", block_choices(rows))])
+    draft = draft.step(
+        "split", draft.out, column, [knob(f"{column}.block", block_choices(-(-columns // lanes))), lanes]
+    )
+    order = [f"{row}.0", f"{column}.0", f"{row}.1", f"{column}.1", f"{column}.2"]
+    draft = draft.step("reorder", draft.out, [*outer, *order]).step("vectorize", draft.out, f"{column}.2")
+    draft = _peeled(draft, producers, f"{column}.0")
+    return draft, outer, row, column
 
 
 def _peeled(draft: Draft, producers: list[str], blocks: str) -> Draft:
