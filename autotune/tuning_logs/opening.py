@@ -82,19 +82,23 @@ def _begin(db: sqlite_utils.Database) -> None:
     seconds. All that look equally often have equal chances.
     """
     (patience,) = db.execute("PRAGMA busy_timeout").fetchone()  # in milliseconds
-    deadline = time.monotonic() + patience / 1e3
     db.execute("PRAGMA busy_timeout = 0")
     try:
-        while True:
-            try:
-                db.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-            time.sleep(random.uniform(0, _LOOK_SECONDS))
+        _once_unlocked(db, "BEGIN IMMEDIATE", time.monotonic() + patience / 1e3)
     finally:
         db.execute(f"PRAGMA busy_timeout = {patience}")
+
+
+def _once_unlocked(db: sqlite_utils.Database, statement: str, deadline: float) -> None:
+    """Executes a statement once no other connection stands in its way. Raises SQLite's own error at the deadline."""
+    while True:
+        try:
+            db.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0, _LOOK_SECONDS))
 
 
 def is_url(where: object) -> bool:
@@ -214,12 +218,6 @@ def _back_up(path: Path, version: int, busy_seconds: float) -> None:
 
 
 def _enable_wal(db: sqlite_utils.Database, deadline: float) -> None:
-    # SQLite does not wait for the lock that this change needs, where waiting could deadlock.
-    while db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
+    if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        # SQLite does not wait for the lock that this change needs, where waiting could deadlock.
+        _once_unlocked(db, "PRAGMA journal_mode = WAL", deadline)
