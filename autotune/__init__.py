@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from autotune.api import assemble as assemble
     from autotune.api import build as build
     from autotune.api import compile_object as compile_object
-    from autotune.api import connect as connect
     from autotune.api import find as find
     from autotune.api import lower as lower
     from autotune.api import replay as replay
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from autotune.api import tune_many as tune_many
     from autotune.cli.progress import ProgressBar as ProgressBar
     from autotune.cost_model.model import CostModel as CostModel
+    from autotune.databases import connect as connect
     from autotune.display.diff import Diff as Diff
     from autotune.errors import AutotuneError as AutotuneError
     from autotune.errors import ScheduleError as ScheduleError
@@ -126,9 +126,10 @@ if TYPE_CHECKING:
 # Where each public name comes from when it is first asked for: a worker that measures imports this package, too, and
 # must not pay for the search. A test holds this table and the imports above equal.
 _MODULES = {
-    "autotune.api": ("assemble", "build", "compile_object", "connect", "find", "lower", "replay", "tune", "tune_many"),
+    "autotune.api": ("assemble", "build", "compile_object", "find", "lower", "replay", "tune", "tune_many"),
     "autotune.cli.progress": ("ProgressBar",),
     "autotune.cost_model.model": ("CostModel",),
+    "autotune.databases": ("connect",),
     "autotune.display.diff": ("Diff",),
     "autotune.errors": ("AutotuneError", "ScheduleError", "TargetError", "UsageError"),
     "autotune.lowering.loops": ("Loops",),

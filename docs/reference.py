@@ -31,6 +31,7 @@ FOLDER = Path(__file__).with_name("reference")
 PARTS = {
     "Tuning and building": (
         "autotune.api",
+        "autotune.databases",
         "autotune.search.",
         "autotune.cost_model.",
         "autotune.targets.",

@@ -24,7 +24,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from autotune.api import default_path
+from autotune.databases import default_path
 from autotune.errors import UsageError
 from autotune.search.history import load_history, run_record
 from autotune.search.options import TuneOptions

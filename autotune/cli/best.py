@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from autotune.api import default_path, open_database
 from autotune.cli.operators import Operators, command_line, operator_options
 from autotune.cli.options import (
     algorithms_option,
@@ -19,6 +18,7 @@ from autotune.cli.options import (
     verify_option,
 )
 from autotune.cli.report import evidence, near_origin, one_object, peak_fraction, plural, table
+from autotune.databases import default_path, open_database
 from autotune.errors import AutotuneError
 from autotune.fuzz.proof import prove
 from autotune.schedules.schedule import Schedule

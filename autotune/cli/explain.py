@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from autotune.api import find, open_for_lookup
+from autotune.api import find
 from autotune.cli.explanation import Code, Comparison, Explanation
 from autotune.cli.model_view import learned_from
 from autotune.cli.operators import Operators, operator_options
 from autotune.cli.options import algorithms_option, database_option, target_option, threads_option, verify_option
+from autotune.databases import open_for_lookup
 from autotune.errors import UsageError
 from autotune.fuzz.proof import prove
 from autotune.schedules.schedule import Schedule

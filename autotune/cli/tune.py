@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from autotune.api import DEFAULTS, default_path, tune
+from autotune.api import DEFAULTS, tune
 from autotune.cli.objects import load_object
 from autotune.cli.operators import operator_options
 from autotune.cli.options import (
@@ -26,6 +26,7 @@ from autotune.cli.progress import ProgressBar
 from autotune.cli.report import STAND_INS, one_object, plural, reasons, tune_json, tune_summary
 from autotune.cli.start import INTERRUPTED
 from autotune.cost_model.models import cost_models
+from autotune.databases import default_path
 from autotune.errors import AutotuneError
 from autotune.search.events import TuneResult
 from autotune.search.listeners import TrialLog

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from autotune.api import DEFAULTS, MANY_DEFAULTS, default_path, tune_many
+from autotune.api import DEFAULTS, MANY_DEFAULTS, tune_many
 from autotune.cli.many_progress import ManyTable, names
 from autotune.cli.objects import load_object
 from autotune.cli.options import Duration, algorithms_option, database_option, json_option
@@ -19,6 +19,7 @@ from autotune.cli.report import STAND_INS, one_object, plural, tune_json
 from autotune.cli.start import INTERRUPTED
 from autotune.cli.task_file import read_tasks
 from autotune.cost_model.models import cost_models
+from autotune.databases import default_path
 from autotune.display.units import duration
 from autotune.errors import AutotuneError
 from autotune.search.events import TuneResult

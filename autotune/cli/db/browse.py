@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from autotune.api import default_path
 from autotune.cli.db.listing import database_option
 from autotune.cli.options import DatabaseFile
+from autotune.databases import default_path
 from autotune.errors import AutotuneError, UsageError
 
 _LIBRARIES = ("datasette", "uvicorn")

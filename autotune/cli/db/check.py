@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from autotune.api import default_path
 from autotune.cli.db.listing import database_option, json_option
 from autotune.cli.report import one_object, plural
+from autotune.databases import default_path
 from autotune.tuning_logs import Database
 from autotune.tuning_logs.checking import check, salvage
 from autotune.tuning_logs.opening import of_any_version

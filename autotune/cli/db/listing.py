@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
-from autotune.api import connect, default_path, open_database
 from autotune.cli.options import DatabaseFile, DatabaseName
+from autotune.databases import connect, default_path, open_database
 from autotune.display.units import duration
 from autotune.tuning_logs import Database, DatabaseError, TuningDatabase
 from autotune.tuning_logs.opening import is_url

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from autotune.api import connect, optional
 from autotune.cli.db.listing import database_option, listing_options, opened, show
 from autotune.cli.options import DatabaseFile
 from autotune.cli.report import plural
+from autotune.databases import connect, optional
 from autotune.tuning_logs import Database
 from autotune.tuning_logs.sharing.tokens import SCOPES, create_token
 
